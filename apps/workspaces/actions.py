@@ -8,6 +8,7 @@ from apps.access.roles import require
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import YARD, Actor, Role
 from apps.fleet.models import Agent
+from apps.lib.queues import enqueue
 from apps.workspaces import git
 from apps.workspaces.domain.naming import branch_of, is_url, name_from, name_is_valid
 from apps.workspaces.exceptions import GitFailed, RepositoryRefused
@@ -67,9 +68,7 @@ def add_by_url(*, url: str, name: str, target: str, actor: Actor) -> Repository:
     path = settings.SWARMYARD_HOME / "repositories" / f"{name}.git"
     row = Repository(name=name, path=str(path), url=url, target=target, state=RepositoryState.CLONING)
     repository = save_repository(row, actor, f"repository {name}: cloning {url}")
-    from apps.workspaces.jobs import enqueue_clone
-
-    enqueue_clone(repository.pk)
+    enqueue("io", "apps.workspaces.jobs.clone_job", repository.pk)
     return repository
 
 

@@ -58,7 +58,7 @@ def output(directory: Path | None, *arguments: str, timeout: float = SHORT, max_
 
 def reason(done: Completed) -> str:
     """The last telling line of what git said."""
-    lines = [line.strip() for line in plain_text(done.stderr.decode("utf-8", "replace")).splitlines() if line.strip()]
+    lines = [line.strip() for line in plain_text(done.stderr.decode("utf-8", "replace"), keep_lines=True).splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))]
     return (telling or lines or [""])[-1][:400]
 
@@ -82,6 +82,12 @@ def commit_of(path: Path, revision: str) -> str | None:
     """The commit's hash; None when there is no such commit."""
     done = git(path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     return done.stdout.decode().strip() or None
+
+
+def yard_groups(path: Path) -> set[str]:
+    """The waves, of whatever home, that have branches here: `w12` for `yard/w12/agent-05`."""
+    refs = output(path, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/yard/").splitlines()
+    return {ref.partition("/")[0] for ref in refs}
 
 
 def add_worktree(repository: Path, *, path: Path, branch: str, commit: str) -> None:

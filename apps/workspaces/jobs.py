@@ -1,7 +1,5 @@
 """Doors for the queues."""
 
-import django_rq
-
 from apps.workspaces.actions import clone_repository
 from apps.workspaces.models import Repository
 
@@ -10,7 +8,3 @@ def clone_job(repository_pk: int) -> None:
     repository = Repository.objects.filter(pk=repository_pk).first()
     if repository:
         clone_repository(repository=repository)
-
-
-def enqueue_clone(repository_pk: int) -> None:
-    django_rq.get_queue("io").enqueue(clone_job, repository_pk)

@@ -56,24 +56,29 @@ def current_step(places: Sequence[Place]) -> int | None:
     return min((place.step for place in places if place.state in UNSTARTED and not place.released), default=None)
 
 
-def gate(places: Sequence[Place], step: int) -> tuple[bool, str]:
-    """Whether `step` may start by the health of those before it, and what is wrong if they are ill."""
+def gate(places: Sequence[Place], step: int, passed: int) -> tuple[bool, str]:
+    """Whether `step` may start by the health of those before it, and what is wrong if they are ill.
+
+    Steps up to `passed` were let through by a person.
+    """
     before = [place for place in places if place.step < step]
     last = [place for place in before if place.step == step - 1]
     ill = sum(place.never_came_up for place in last)
-    if last and ill / len(last) > GATE_FAILURES:
+    if step > passed and last and ill / len(last) > GATE_FAILURES:
         return False, f"step {step} failed its health gate: {ill} of {len(last)} agents never came up"
     return all(place.is_settled for place in before), ""
 
 
-def to_release(places: Sequence[Place], *, since_step_ms: float | None, pause_ms: int) -> Next:
+def to_release(
+    places: Sequence[Place], *, since_step_ms: float | None, pause_ms: int, gate_passed: int = 0
+) -> Next:
     """Members that may start now, in order, before admission has its say."""
     step = current_step(places)
     if step is None:
         return Next()
     opened = any(place.step == step and (place.released or place.state not in UNSTARTED) for place in places)
     if not opened:
-        passed, illness = gate(places, step)
+        passed, illness = gate(places, step, gate_passed)
         if illness:
             return Next(pause=illness)
         if not passed:
