@@ -42,5 +42,4 @@ class Event(models.Model):
 
 def clean_text(text: str, limit: int = 500) -> str:
     """One line without control characters: events quote what agents and repositories are called."""
-    line = " ".join(plain_text(text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return plain_text(text, limit)

