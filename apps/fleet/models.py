@@ -99,7 +99,7 @@ class Agent(models.Model):
     command = models.JSONField(default=list, help_text="arguments given by the operator")
     prompt = models.TextField(blank=True)
     workspace_path = models.CharField(max_length=4096, blank=True)
-    git_directory = models.CharField(max_length=4096, blank=True)
+    git_directory = models.CharField(max_length=4096, blank=True, help_text="the repository's, which its checkouts share")
     memory_budget_mb = models.PositiveIntegerField(default=400)
     restart_policy = models.CharField(max_length=10, choices=RestartPolicy, default=RestartPolicy.LOST)
 

@@ -141,8 +141,9 @@ def pause_wave(*, wave: Wave, actor: Actor, now: datetime, reason: str = "", fre
     require(actor, Role.OPERATOR, "pause waves")
     move(wave, "pause", WaveState.PAUSED, reason=reason or f"by {actor}", waiting_for="")
     if freeze:
-        rows = members_agents(wave).filter(state__in=LIVE, desired=Desired.RUNNING)
-        rows.update(desired=Desired.PAUSED)
+        wanted = members_agents(wave).filter(desired=Desired.RUNNING)
+        wanted.filter(state=State.READY).update(desired=Desired.HELD)
+        wanted.filter(state__in=LIVE).update(desired=Desired.PAUSED)
     return announce(wave, "paused", actor, reason)
 
 

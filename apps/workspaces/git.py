@@ -109,8 +109,9 @@ def delete_branch(repository: Path, branch: str, *, at: str) -> None:
     git(repository, "update-ref", "-d", f"refs/heads/{branch}", at)
 
 
-def git_directory(worktree: Path) -> Path:
-    return Path(output(worktree, "rev-parse", "--absolute-git-dir").rstrip("\n"))
+def common_git_directory(worktree: Path) -> Path:
+    """The repository's git directory, which all of its worktrees share."""
+    return (worktree / output(worktree, "rev-parse", "--git-common-dir").rstrip("\n")).resolve()
 
 
 def clone(url: str, path: Path) -> None:

@@ -1,0 +1,312 @@
+"""The loop of `runhost`: compare what is wanted with what is there, and make it so. It may be killed at any line."""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.fleet import reaper
+from apps.fleet.actions import observe
+from apps.fleet.actions.observe import HostReading, Sighting
+from apps.fleet.domain.lifecycle import Ending, Seen, Step, Wanted, ending, next_step
+from apps.fleet.domain.preset import LaunchRefused, PresetError
+from apps.fleet.launcher import AlreadyLaunched, MarkerIndex, Run, launch, read_run
+from apps.fleet.models import Agent, Desired, Host, State
+from apps.fleet.places import home_id, marker, run_dir
+from apps.fleet.presets import load_presets
+from apps.fleet.starting import order_for
+from apps.fleet.tokens import new_agent_token, token_hash
+from apps.fleet.watch import Watch, age, watch
+from apps.lib import procfs
+from apps.lib.process import ProgramMissing
+from apps.lib.procfs import Process
+from apps.lib.redis import RedisUnavailable
+from apps.telemetry.ingest import Reading, append_readings, forget, read_now
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Look:
+    """One agent at one moment."""
+
+    agent: Agent
+    watch: Watch
+    run: Run
+    seen: Seen
+
+
+class Supervisor:
+    def __init__(self, host: Host, *, boot_id: str, now: Callable[[], datetime]) -> None:
+        self.host = host
+        self.boot_id = boot_id
+        self.now = now
+        self.index = MarkerIndex()
+        self.watches: dict[int, Watch] = {}
+        self.measured_at: datetime | None = None
+        self.presets = load_presets(settings.SWARMYARD_HOME / "presets")
+
+    def tick(self) -> bool:
+        """One round. True when something is in motion that wants the next look soon."""
+        now = self.now()
+        observe.revive_due(host=self.host, now=now)
+        agents = list(Agent.objects.for_host_to_do(self.host.name))
+        processes = procfs.read_processes()
+        self.index.refresh(processes)
+        looks = [self.look(agent, processes) for agent in agents]
+        moving = self.act(looks, processes, now)
+        measure = self.measured_at is None or (now - self.measured_at).total_seconds() >= settings.HOST_TICK_SECONDS
+        if measure:
+            self.measured_at = now
+            self.measure(looks, processes, now)
+        moving |= self.reap_strays({look.agent.pk: look.agent.epoch for look in looks})
+        self.watches = {pk: kept for pk, kept in self.watches.items() if any(look.agent.pk == pk for look in looks)}
+        return moving
+
+    # What is there
+
+    def look(self, agent: Agent, processes: dict[int, Process]) -> Look:
+        kept = self.watches.get(agent.pk)
+        if kept is None or kept.epoch != agent.epoch:
+            preset = self.presets.get(agent.preset)
+            parser = preset.parser if preset else "plain"
+            kept = watch(agent, parser, ends_on_result=bool(preset and preset.end_on_result))
+            self.watches[agent.pk] = kept
+        if agent.epoch == 0 or agent.state == State.READY:
+            return Look(agent, kept, Run(None, None, None), Seen())
+        run = read_run(run_dir(agent))
+        return Look(agent, kept, run, self.seen(agent, kept, run, processes))
+
+    def seen(self, agent: Agent, kept: Watch, run: Run, processes: dict[int, Process]) -> Seen:
+        alive = False
+        if run.pid is not None and run.start_ticks is not None:
+            process = processes.get(run.pid)
+            alive = process is not None and process.start_ticks == run.start_ticks and process.alive
+            if alive:
+                kept.tree.add(run.pid, run.start_ticks)
+        kept.tree.observe(processes, self.index)
+        members = [processes[pid] for pid in kept.tree.members]
+        return Seen(
+            launched=run.pid is not None,
+            exited=run.exit_code is not None,
+            alive=alive,
+            left=len(members),
+            frozen=bool(members) and all(process.state in "Tt" for process in members),
+            launcher=bool(self.index.launchers.get(marker(agent))),
+        )
+
+    # What to do about it
+
+    def act(self, looks: list[Look], processes: dict[int, Process], now: datetime) -> bool:
+        steps = [(look, next_step(wanted(look.agent, now), look.seen)) for look in looks]
+        self.start_all([look for look, step in steps if step == Step.START], now)
+        # Every look is asked, so no short cut: any() would stop at the first that moves.
+        return any([self.apply(look, step, processes, now) for look, step in steps])
+
+    def apply(self, look: Look, step: Step, processes: dict[int, Process], now: datetime) -> bool:
+        if step == Step.ADOPT:
+            self.adopt(look, now)
+        elif step == Step.FREEZE:
+            reaper.pause(look.watch.tree)
+            write(look, now, state=State.PAUSED, reason="")
+        elif step == Step.THAW:
+            reaper.resume(look.watch.tree)
+            write(look, now, state=State.BUSY)
+        elif step == Step.TERMINATE:
+            reaper.ask_to_stop(look.watch.tree)
+            write(look, now, state=State.STOPPING)
+        elif step in (Step.DESTROY, Step.REAP):
+            reaper.reap_step(look.watch.tree, self.index)
+        elif step == Step.END:
+            return self.end(look, processes, now)
+        return step != Step.NOTHING or look.agent.state == State.STARTING
+
+    def start_all(self, looks: list[Look], now: datetime) -> None:
+        """Claim in one transaction, then launch: the claim must be on disk before a process is."""
+        claimed: list[tuple[Look, str]] = []
+        with transaction.atomic():
+            for look in looks:
+                token = new_agent_token()
+                if self.claim(look.agent, token, now):
+                    claimed.append((look, token))
+        for look, token in claimed:
+            self.start(look.agent, token, now)
+
+    def claim(self, agent: Agent, token: str, now: datetime) -> bool:
+        if agent.state == State.STARTING:  # claimed before, by a runhost that died before it could launch
+            return observe.renew_token(agent=agent, token_hash=token_hash(token))
+        return observe.claim_start(agent=agent, token_hash=token_hash(token), now=now)
+
+    def start(self, agent: Agent, token: str, now: datetime) -> None:
+        preset = self.presets.get(agent.preset)
+        try:
+            if preset is None:
+                raise PresetError(f"there is no preset “{agent.preset}” on host {self.host.name}")
+            launch(order_for(agent, preset, token))
+        except AlreadyLaunched:
+            # A runhost before this one prepared the launch, and of its launcher nothing is left.
+            gone = Ending("lost", "its launcher died before the agent started")
+            observe.record_end(
+                agent=agent, ending=gone, exit_code=None, max_restarts=settings.MAX_RESTARTS, now=now, fields={}
+            )
+        except (PresetError, LaunchRefused, ProgramMissing, OSError, ValueError) as error:
+            failed = Ending("failed", f"could not be started: {error}")
+            observe.record_end(
+                agent=agent, ending=failed, exit_code=None, max_restarts=0, now=now, fields={}
+            )
+
+    def adopt(self, look: Look, now: datetime) -> None:
+        pid, ticks = look.run.pid, look.run.start_ticks
+        if pid is None or ticks is None:
+            return
+        observe.record_started(agent=look.agent, pid=pid, pid_started=ticks, boot_id=self.boot_id, now=now)
+
+    def end(self, look: Look, processes: dict[int, Process], now: datetime) -> bool:
+        """Write down how it ended, once nothing of it is left and all it printed was read."""
+        holders = reaper.output_holders(look.watch.tree, self.index, processes)
+        if holders:
+            for pid in holders:
+                look.watch.tree.add(pid, processes[pid].start_ticks)
+            reaper.reap_step(look.watch.tree, self.index)
+            return True
+        while look.watch.read_output(look.agent, now):
+            pass
+        if look.agent.state == State.STARTING:  # it was so quick that it was never seen alive
+            self.adopt(look, now)
+        forget(look.agent.pk)
+        fields = look.watch.fields()
+        for name in ("memory_bytes", "processes"):
+            fields.pop(name)
+        how = ending_of(look)
+        return observe.record_end(
+            agent=look.agent,
+            ending=how,
+            exit_code=look.run.exit_code,
+            max_restarts=settings.MAX_RESTARTS,
+            now=now,
+            fields=fields,
+        )
+
+    def reap_strays(self, live: dict[int, int]) -> bool:
+        """Processes that carry the marker of an epoch which is over: nobody waits for them any more."""
+        home, found = home_id(), False
+        for text in list(self.index.agents):
+            owner, _, rest = text.partition(".")
+            pk, _, epoch = rest.partition(".")
+            if owner != home or not (pk.isdigit() and epoch.isdigit()) or live.get(int(pk)) == int(epoch):
+                continue
+            if Agent.objects.filter(pk=int(pk), epoch=int(epoch)).live().exists():
+                continue
+            found = True
+            log.warning("processes of %s outlived their agent and are ended", text)
+            reaper.reap_step(reaper.Tree(text), self.index)
+        return found
+
+    # Measuring, once a second
+
+    def measure(self, looks: list[Look], processes: dict[int, Process], now: datetime) -> None:
+        alive = [look for look in looks if look.seen.alive]
+        words = words_of(alive)
+        sightings, readings = [], []
+        for look in alive:
+            look.watch.read_output(look.agent, now)
+            look.watch.measure(processes, now)
+            if word := words.get(look.agent.pk):
+                look.watch.note_word(*word)
+            readings.append(look.watch.reading(look.agent, now))
+            self.end_after_result(look, now)
+            if fields := look.watch.changed(look.watch.fields() | self.state_fields(look, now)):
+                sightings.append(Sighting(look.agent.pk, look.agent.epoch, fields))
+        observe.record_sightings(sightings=sightings, seen=[look.agent.pk for look in alive], now=now)
+        observe.record_reading(host=self.host, reading=host_reading(), now=now)
+        send(readings)
+
+    def state_fields(self, look: Look, now: datetime) -> dict[str, object]:
+        """Busy, idle or waiting, where it is one of these; the other states are only left by a step."""
+        if look.agent.state not in (State.BUSY, State.IDLE, State.WAITING):
+            return {}
+        if look.agent.desired != Desired.RUNNING:
+            return {}
+        return {"state": look.watch.status(look.agent, now)}
+
+    def end_after_result(self, look: Look, now: datetime) -> None:
+        """Some tools linger after their final result; that is the end of their work, so they are asked to go."""
+        if look.watch.result is None or not look.watch.parser_ends_on_result:
+            return
+        if look.watch.asked_to_end_at is None:
+            look.watch.asked_to_end_at = now
+            return
+        waited = age(look.watch.asked_to_end_at, now) or 0.0
+        if waited >= settings.STOP_GRACE_SECONDS:
+            reaper.reap_step(look.watch.tree, self.index)
+        elif waited >= settings.HOST_TICK_SECONDS:
+            reaper.ask_to_stop(look.watch.tree)
+
+
+def wanted(agent: Agent, now: datetime) -> Wanted:
+    return Wanted(
+        desired=agent.desired,
+        state=agent.state,
+        seconds_since_stop=age(agent.stop_requested_at, now),
+        seconds_since_launch=age(agent.launched_at, now),
+        grace=settings.STOP_GRACE_SECONDS,
+    )
+
+
+def write(look: Look, now: datetime, **fields: object) -> None:
+    news = look.watch.changed(fields) or fields
+    observe.record_sightings(
+        sightings=[Sighting(look.agent.pk, look.agent.epoch, news)], seen=[look.agent.pk], now=now
+    )
+
+
+def ending_of(look: Look) -> Ending:
+    result = look.watch.result
+    if look.watch.asked_to_end_at is not None and result is not None:
+        return Ending("exited", "done") if result.ok else Ending("failed", result.text[:200] or "failed, it says")
+    return ending(
+        exit_code=look.run.exit_code,
+        asked=look.agent.desired in (Desired.STOPPED, Desired.KILLED),
+        signalled_by_us=False,
+        result_error="" if result is None or result.ok else result.text[:200],
+    )
+
+
+def words_of(looks: list[Look]) -> dict[int, tuple[str, str, datetime]]:
+    """What agents said of themselves over their websockets."""
+    try:
+        return read_now([look.agent.pk for look in looks])
+    except RedisUnavailable:
+        return {}
+
+
+def send(readings: list[Reading]) -> None:
+    """Readings of memory and CPU are worth a second: with Redis away they are let go."""
+    try:
+        append_readings(readings)
+    except RedisUnavailable as error:
+        log.debug("readings not sent: %s", error)
+
+
+def host_reading() -> HostReading:
+    topology, memory, disk = procfs.cpu_topology(), procfs.read_memory(), procfs.disk(settings.SWARMYARD_HOME)
+    pressures = {kind: procfs.pressure(kind) for kind in ("memory", "cpu", "io")}
+    some = {kind: reading.some_avg10 if reading else None for kind, reading in pressures.items()}
+    usable = min(topology.affinity, topology.quota or topology.affinity)
+    return HostReading(
+        logical_cpus=topology.logical,
+        physical_cpus=topology.physical,
+        usable_cpus=usable,
+        load_1=os.getloadavg()[0],
+        memory_total=memory.total,
+        memory_available=memory.available,
+        memory_pressure=some["memory"],
+        cpu_pressure=some["cpu"],
+        io_pressure=some["io"],
+        disk_total=disk.total,
+        disk_free=disk.free,
+    )
