@@ -70,7 +70,7 @@ def _pass_memory_down(root: Path) -> None:
 
 
 def create(name: str, limit: int, root: Path | None = None) -> Group:
-    """A group that may use `limit` bytes; past them the kernel ends all of it at once. Raises NoControlGroup."""
+    """A group that may use `limit` bytes; past them the kernel ends all of it. Raises NoControlGroup."""
     if not NAME.match(name):
         raise ValueError(f"{name!r} is no name for a control group")
     if reason := available(root):

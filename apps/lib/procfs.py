@@ -75,7 +75,7 @@ def read_processes() -> dict[int, Process]:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """As it was when the process was last exec'ed; empty when it is gone or not ours to see."""
+    """As it was at the last exec; empty when the process is gone, is just exec'ing, or isn't ours to see."""
     data = _read(f"/proc/{pid}/environ", limit=8_000_000) or b""
     pairs = (entry.partition(b"=") for entry in data.split(b"\0"))
     return {os.fsdecode(name): os.fsdecode(value) for name, found, value in pairs if found}
