@@ -71,7 +71,8 @@ def read(run_dir: Path, offset: int, limit: int = BLOCK) -> Chunk:
 def tail(run_dir: Path, *, lines: int | None = None, limit: int = BLOCK) -> Chunk:
     """The end of the output: at most `limit` bytes, and at most the last `lines` lines of those."""
     end = total(run_dir)
-    offset, data = _collect(run_dir, max(0, end - limit), end)
+    pieces = _pieces(run_dir, max(0, end - limit), end)
+    offset, data = pieces[-1] if pieces else (end, b"")
     kept = data if lines is None else _last_lines(data, lines)
     offset += len(data) - len(kept)
     return Chunk(kept, offset, offset + len(kept))
@@ -94,15 +95,15 @@ def iter_all(run_dir: Path) -> Iterator[bytes]:
 
 def search(run_dir: Path, needle: bytes, limit: int = 100) -> list[Match]:
     """The last `limit` lines that hold `needle`, newest first. Reads all that is kept into memory."""
-    if not needle or b"\n" in needle:
-        return []
-    base, data = _collect(run_dir, 0, total(run_dir))
     found: list[Match] = []
-    at = data.rfind(needle)
-    while at >= 0 and len(found) < limit:
-        begin, end = _line_around(data, at, len(needle))
-        found.append(Match(base + begin, data[begin:end]))
-        at = data.rfind(needle, 0, begin)
+    if not needle or b"\n" in needle:
+        return found
+    for base, data in reversed(_pieces(run_dir, 0, total(run_dir))):
+        at = data.rfind(needle)
+        while at >= 0 and len(found) < limit:
+            begin, end = _line_around(data, at, len(needle))
+            found.append(Match(base + begin, data[begin:end]))
+            at = data.rfind(needle, 0, begin)
     return found
 
 
@@ -113,21 +114,20 @@ def _line_around(data: bytes, at: int, length: int) -> tuple[int, int]:
     return begin, end if end >= 0 else min(len(data), begin + reach + length)
 
 
-def _collect(run_dir: Path, start: int, end: int) -> tuple[int, bytes]:
-    """What is there between two offsets, in one piece that ends at the last byte there is."""
-    parts: list[bytes] = []
-    begin = start
+def _pieces(run_dir: Path, start: int, end: int) -> list[tuple[int, bytes]]:
+    """What is there between two offsets: one piece, or more with gaps between them, each with its offset."""
+    pieces: list[tuple[int, list[bytes]]] = []
     for chunk in _chunks(run_dir, start, end):
-        if chunk.skipped:
-            parts, begin = [], chunk.offset
-        parts.append(chunk.data)
-    return begin, b"".join(parts)
+        if chunk.skipped or not pieces:
+            pieces.append((chunk.offset, []))
+        pieces[-1][1].append(chunk.data)
+    return [(offset, b"".join(parts)) for offset, parts in pieces]
 
 
 def _chunks(run_dir: Path, start: int, end: int) -> Iterator[Chunk]:
     while start < end:
         chunk = read(run_dir, start, min(BLOCK, end - start))
-        if not chunk.data:
+        if not chunk.data or chunk.offset >= end:
             return
         yield chunk
         start = chunk.next_offset

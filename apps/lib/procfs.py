@@ -29,7 +29,7 @@ class Process:
     waited_ticks: int  # the same of its children that ended and were waited for, with all below them
     rss: int  # bytes
     comm: str
-    image: int  # changes when the process execs; 0 when it isn't ours to see
+    image: int  # changes when the process execs; 0 in the middle of that, and when it isn't ours to see
 
     @property
     def key(self) -> tuple[int, int]:
@@ -55,7 +55,7 @@ def parse_stat(line: bytes) -> Process:
         waited_ticks=int(fields[13]) + int(fields[14]),
         rss=int(fields[21]) * PAGE,
         comm=line[opening + 1 : closing].decode("utf-8", "replace"),
-        image=int(fields[47]) if len(fields) > 47 else 0,
+        image=int(fields[48]) if len(fields) > 48 else 0,  # the end of its environment: set last in an exec
     )
 
 
