@@ -28,7 +28,9 @@ def server_binary() -> Path:
 def socket_path(home: Path) -> Path:
     path = home / "redis.sock"
     if len(str(path).encode()) > SOCKET_LIMIT:
-        raise NoRedis(f"{path} is too long a path for a socket: choose a shorter SWARMYARD_HOME, or set REDIS_URL.")
+        raise NoRedis(
+            f"{path} is too long a path for a socket: choose a shorter SWARMYARD_HOME, or set REDIS_URL."
+        )
     return path
 
 

@@ -68,7 +68,7 @@ class Supervision:
 
     def start_service(self, service: Service) -> None:
         service.started_at = time.monotonic()
-        service.child = subprocess.Popen(  # noqa: PLW1509 - this process has one thread that starts others
+        service.child = subprocess.Popen(
             service.argv,
             cwd=self.directory,
             env=self.environment,
@@ -126,7 +126,9 @@ def file_log(name: str, directory: Path) -> logging.Logger:
     log = logging.getLogger(f"up.{name}")
     log.propagate = False
     log.setLevel(logging.INFO)
-    handler = logging.handlers.RotatingFileHandler(directory / f"{name}.log", maxBytes=LOG_BYTES, backupCount=2)
+    handler = logging.handlers.RotatingFileHandler(
+        directory / f"{name}.log", maxBytes=LOG_BYTES, backupCount=2
+    )
     log.handlers = [handler]
     return log
 

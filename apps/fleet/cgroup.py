@@ -126,3 +126,10 @@ def remove(group: Group, patience: float = 0.0) -> bool:
             time.sleep(0.01)
         else:
             return True
+
+
+def remove_named(name: str) -> None:
+    """Remove the group of an agent that ended; most have none."""
+    root = default_root()
+    if root is not None and (root / name).is_dir():
+        remove(Group(root / name))

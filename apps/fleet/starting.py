@@ -16,7 +16,14 @@ from apps.fleet.places import marker, run_dir
 
 MB = 1024 * 1024
 # The control plane's own secrets and addresses are nothing to an agent, and neither is another checkout's git.
-PRIVATE = ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS")
+PRIVATE = (
+    "SECRET_KEY",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "DJANGO_SETTINGS_MODULE",
+    "ALLOWED_HOSTS",
+    "CSRF_TRUSTED_ORIGINS",
+)
 PRIVATE_PREFIXES = ("SWARMYARD_", "GIT_", "HONCHO_")
 
 
@@ -78,4 +85,4 @@ def limited_group(agent: Agent, preset: Preset) -> Path | None:
     """The control group that holds the preset's hard memory limit, where the preset wants one."""
     if preset.memory_limit_mb is None:
         return None
-    return cgroup.create(marker(agent), preset.memory_limit_mb * MB)
+    return cgroup.create(marker(agent), preset.memory_limit_mb * MB).procs

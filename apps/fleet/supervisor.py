@@ -9,7 +9,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from apps.fleet import reaper
+from apps.fleet import cgroup, reaper
 from apps.fleet.actions import observe
 from apps.fleet.actions.observe import HostReading, Sighting
 from apps.fleet.domain.lifecycle import Ending, Seen, Step, Wanted, ending, next_step
@@ -18,12 +18,12 @@ from apps.fleet.launcher import AlreadyLaunched, MarkerIndex, Run, launch, read_
 from apps.fleet.models import Agent, Desired, Host, State
 from apps.fleet.places import home_id, marker, run_dir
 from apps.fleet.presets import load_presets
+from apps.fleet.reaper import Survey
 from apps.fleet.starting import order_for
 from apps.fleet.tokens import new_agent_token, token_hash
 from apps.fleet.watch import Watch, age, watch
 from apps.lib import procfs
 from apps.lib.process import ProgramMissing
-from apps.lib.procfs import Process
 from apps.lib.redis import RedisUnavailable
 from apps.telemetry.ingest import Reading, append_readings, forget, read_now
 
@@ -55,21 +55,19 @@ class Supervisor:
         now = self.now()
         observe.revive_due(host=self.host, now=now)
         agents = list(Agent.objects.for_host_to_do(self.host.name))
-        processes = procfs.read_processes()
-        self.index.refresh(processes)
-        looks = [self.look(agent, processes) for agent in agents]
-        moving = self.act(looks, processes, now)
-        measure = self.measured_at is None or (now - self.measured_at).total_seconds() >= settings.HOST_TICK_SECONDS
-        if measure:
+        survey = reaper.survey(self.index)
+        looks = [self.look(agent, survey) for agent in agents]
+        moving = self.act(looks, survey, now)
+        if self.measured_at is None or (age(self.measured_at, now) or 0.0) >= settings.HOST_TICK_SECONDS:
             self.measured_at = now
-            self.measure(looks, processes, now)
-        moving |= self.reap_strays({look.agent.pk: look.agent.epoch for look in looks})
-        self.watches = {pk: kept for pk, kept in self.watches.items() if any(look.agent.pk == pk for look in looks)}
-        return moving
+            self.measure(looks, survey, now)
+        live = {look.agent.pk: look for look in looks}
+        self.watches = {pk: kept for pk, kept in self.watches.items() if pk in live}
+        return self.reap_strays(live, survey) or moving
 
     # What is there
 
-    def look(self, agent: Agent, processes: dict[int, Process]) -> Look:
+    def look(self, agent: Agent, survey: Survey) -> Look:
         kept = self.watches.get(agent.pk)
         if kept is None or kept.epoch != agent.epoch:
             preset = self.presets.get(agent.preset)
@@ -79,35 +77,38 @@ class Supervisor:
         if agent.epoch == 0 or agent.state == State.READY:
             return Look(agent, kept, Run(None, None, None), Seen())
         run = read_run(run_dir(agent))
-        return Look(agent, kept, run, self.seen(agent, kept, run, processes))
+        return Look(agent, kept, run, self.seen(agent, kept, run, survey))
 
-    def seen(self, agent: Agent, kept: Watch, run: Run, processes: dict[int, Process]) -> Seen:
+    def seen(self, agent: Agent, kept: Watch, run: Run, survey: Survey) -> Seen:
         alive = False
         if run.pid is not None and run.start_ticks is not None:
-            process = processes.get(run.pid)
+            process = survey.processes.get(run.pid)
             alive = process is not None and process.start_ticks == run.start_ticks and process.alive
             if alive:
                 kept.tree.add(run.pid, run.start_ticks)
-        kept.tree.observe(processes, self.index)
-        members = [processes[pid] for pid in kept.tree.members]
+        kept.tree.observe(survey)
+        members = [survey.processes[pid] for pid in kept.tree.members]
         return Seen(
             launched=run.pid is not None,
             exited=run.exit_code is not None,
             alive=alive,
             left=len(members),
             frozen=bool(members) and all(process.state in "Tt" for process in members),
-            launcher=bool(self.index.launchers.get(marker(agent))),
+            launcher=bool(survey.launchers.get(kept.tree.marker)),
         )
 
     # What to do about it
 
-    def act(self, looks: list[Look], processes: dict[int, Process], now: datetime) -> bool:
+    def act(self, looks: list[Look], survey: Survey, now: datetime) -> bool:
         steps = [(look, next_step(wanted(look.agent, now), look.seen)) for look in looks]
         self.start_all([look for look, step in steps if step == Step.START], now)
+        doomed = [look.watch.tree for look, step in steps if step in (Step.DESTROY, Step.REAP)]
+        if doomed:
+            reaper.reap_step(doomed, self.index)
         # Every look is asked, so no short cut: any() would stop at the first that moves.
-        return any([self.apply(look, step, processes, now) for look, step in steps])
+        return any([self.apply(look, step, survey, now) for look, step in steps])
 
-    def apply(self, look: Look, step: Step, processes: dict[int, Process], now: datetime) -> bool:
+    def apply(self, look: Look, step: Step, survey: Survey, now: datetime) -> bool:
         if step == Step.ADOPT:
             self.adopt(look, now)
         elif step == Step.FREEZE:
@@ -119,10 +120,8 @@ class Supervisor:
         elif step == Step.TERMINATE:
             reaper.ask_to_stop(look.watch.tree)
             write(look, now, state=State.STOPPING)
-        elif step in (Step.DESTROY, Step.REAP):
-            reaper.reap_step(look.watch.tree, self.index)
         elif step == Step.END:
-            return self.end(look, processes, now)
+            return self.end(look, survey, now)
         return step != Step.NOTHING or look.agent.state == State.STARTING
 
     def start_all(self, looks: list[Look], now: datetime) -> None:
@@ -151,13 +150,23 @@ class Supervisor:
             # A runhost before this one prepared the launch, and of its launcher nothing is left.
             gone = Ending("lost", "its launcher died before the agent started")
             observe.record_end(
-                agent=agent, ending=gone, exit_code=None, max_restarts=settings.MAX_RESTARTS, now=now, fields={}
+                agent=agent,
+                ending=gone,
+                exit_code=None,
+                max_restarts=settings.MAX_RESTARTS,
+                now=now,
+                fields={},
             )
-        except (PresetError, LaunchRefused, ProgramMissing, OSError, ValueError) as error:
+        except (
+            PresetError,
+            LaunchRefused,
+            ProgramMissing,
+            cgroup.NoControlGroup,
+            OSError,
+            ValueError,
+        ) as error:
             failed = Ending("failed", f"could not be started: {error}")
-            observe.record_end(
-                agent=agent, ending=failed, exit_code=None, max_restarts=0, now=now, fields={}
-            )
+            observe.record_end(agent=agent, ending=failed, exit_code=None, max_restarts=0, now=now, fields={})
 
     def adopt(self, look: Look, now: datetime) -> None:
         pid, ticks = look.run.pid, look.run.start_ticks
@@ -165,19 +174,20 @@ class Supervisor:
             return
         observe.record_started(agent=look.agent, pid=pid, pid_started=ticks, boot_id=self.boot_id, now=now)
 
-    def end(self, look: Look, processes: dict[int, Process], now: datetime) -> bool:
+    def end(self, look: Look, survey: Survey, now: datetime) -> bool:
         """Write down how it ended, once nothing of it is left and all it printed was read."""
-        holders = reaper.output_holders(look.watch.tree, self.index, processes)
+        holders = reaper.output_holders(look.watch.tree.marker, survey)
         if holders:
             for pid in holders:
-                look.watch.tree.add(pid, processes[pid].start_ticks)
-            reaper.reap_step(look.watch.tree, self.index)
+                look.watch.tree.add(pid, survey.processes[pid].start_ticks)
+            reaper.reap_step([look.watch.tree], self.index)
             return True
         while look.watch.read_output(look.agent, now):
             pass
         if look.agent.state == State.STARTING:  # it was so quick that it was never seen alive
             self.adopt(look, now)
         forget(look.agent.pk)
+        cgroup.remove_named(marker(look.agent))
         fields = look.watch.fields()
         for name in ("memory_bytes", "processes"):
             fields.pop(name)
@@ -191,30 +201,32 @@ class Supervisor:
             fields=fields,
         )
 
-    def reap_strays(self, live: dict[int, int]) -> bool:
+    def reap_strays(self, live: dict[int, Look], survey: Survey) -> bool:
         """Processes that carry the marker of an epoch which is over: nobody waits for them any more."""
-        home, found = home_id(), False
-        for text in list(self.index.agents):
-            owner, _, rest = text.partition(".")
-            pk, _, epoch = rest.partition(".")
-            if owner != home or not (pk.isdigit() and epoch.isdigit()) or live.get(int(pk)) == int(epoch):
-                continue
-            if Agent.objects.filter(pk=int(pk), epoch=int(epoch)).live().exists():
-                continue
-            found = True
-            log.warning("processes of %s outlived their agent and are ended", text)
-            reaper.reap_step(reaper.Tree(text), self.index)
-        return found
+        current = {look.watch.tree.marker for look in live.values()}
+        strays = [text for text in survey.agents if text not in current and self.is_over(text)]
+        if strays:
+            log.warning("processes outlived their agents and are ended: %s", ", ".join(strays))
+            reaper.reap_step([reaper.Tree(text) for text in strays], self.index)
+        return bool(strays)
+
+    def is_over(self, text: str) -> bool:
+        """Whether a marker is of this home, and of an epoch that doesn't live any more."""
+        owner, _, rest = text.partition(".")
+        pk, _, epoch = rest.partition(".")
+        if owner != home_id() or not (pk.isdigit() and epoch.isdigit()):
+            return False
+        return not Agent.objects.filter(pk=int(pk), epoch=int(epoch)).live().exists()
 
     # Measuring, once a second
 
-    def measure(self, looks: list[Look], processes: dict[int, Process], now: datetime) -> None:
+    def measure(self, looks: list[Look], survey: Survey, now: datetime) -> None:
         alive = [look for look in looks if look.seen.alive]
         words = words_of(alive)
         sightings, readings = [], []
         for look in alive:
             look.watch.read_output(look.agent, now)
-            look.watch.measure(processes, now)
+            look.watch.measure(survey.processes, now)
             if word := words.get(look.agent.pk):
                 look.watch.note_word(*word)
             readings.append(look.watch.reading(look.agent, now))
@@ -242,7 +254,7 @@ class Supervisor:
             return
         waited = age(look.watch.asked_to_end_at, now) or 0.0
         if waited >= settings.STOP_GRACE_SECONDS:
-            reaper.reap_step(look.watch.tree, self.index)
+            reaper.reap_step([look.watch.tree], self.index)
         elif waited >= settings.HOST_TICK_SECONDS:
             reaper.ask_to_stop(look.watch.tree)
 
@@ -267,7 +279,11 @@ def write(look: Look, now: datetime, **fields: object) -> None:
 def ending_of(look: Look) -> Ending:
     result = look.watch.result
     if look.watch.asked_to_end_at is not None and result is not None:
-        return Ending("exited", "done") if result.ok else Ending("failed", result.text[:200] or "failed, it says")
+        return (
+            Ending("exited", "done")
+            if result.ok
+            else Ending("failed", result.text[:200] or "failed, it says")
+        )
     return ending(
         exit_code=look.run.exit_code,
         asked=look.agent.desired in (Desired.STOPPED, Desired.KILLED),

@@ -2,6 +2,7 @@
 directory and /proc: losing it costs nothing but a fresh look."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -74,7 +75,7 @@ class Watch:
         if activity:
             self.activity = activity
 
-    def measure(self, processes: dict[int, Process], now: datetime) -> None:
+    def measure(self, processes: Mapping[int, Process], now: datetime) -> None:
         members = [processes[pid] for pid in self.tree.members if pid in processes]
         self.memory = sum(process.rss for process in members)
         ticks = sum(process.cpu_ticks for process in members)
@@ -135,7 +136,11 @@ def age(then: datetime | None, now: datetime) -> float | None:
 
 def watch(agent: Agent, parser: str, *, ends_on_result: bool) -> Watch:
     counted = Usage(
-        agent.tokens_in or 0, agent.tokens_out or 0, agent.cache_read or 0, agent.cache_creation or 0, agent.cost_usd
+        agent.tokens_in or 0,
+        agent.tokens_out or 0,
+        agent.cache_read or 0,
+        agent.cache_creation or 0,
+        agent.cost_usd,
     )
     return Watch(
         agent_pk=agent.pk,

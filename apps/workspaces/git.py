@@ -14,7 +14,14 @@ SHORT = 30.0
 CHECKOUT = 300.0
 CLONE = 840.0  # below the time limit of a job
 # Inherited GIT_* variables would point every command at another repository.
-DROPPED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
+DROPPED = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_PREFIX",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +46,16 @@ def environment() -> dict[str, str]:
     return {**kept, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
 
 
-def git(directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000) -> Completed:
+def git(
+    directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000
+) -> Completed:
     where = ("-C", str(directory)) if directory else ()
-    return run(
-        ["git", *where, *QUIET, *arguments], env=environment(), timeout=timeout, max_output=max_output
-    )
+    return run(["git", *where, *QUIET, *arguments], env=environment(), timeout=timeout, max_output=max_output)
 
 
-def output(directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000) -> str:
+def output(
+    directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000
+) -> str:
     """Standard output of a git command that must succeed."""
     done = git(directory, *arguments, timeout=timeout, max_output=max_output)
     if done.timed_out:
@@ -58,7 +67,11 @@ def output(directory: Path | None, *arguments: str, timeout: float = SHORT, max_
 
 def reason(done: Completed) -> str:
     """The last telling line of what git said."""
-    lines = [line.strip() for line in plain_text(done.stderr.decode("utf-8", "replace"), keep_lines=True).splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in plain_text(done.stderr.decode("utf-8", "replace"), keep_lines=True).splitlines()
+        if line.strip()
+    ]
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))]
     return (telling or lines or [""])[-1][:400]
 
@@ -126,7 +139,11 @@ def diff_stat(worktree: Path, base: str) -> list[FileChange]:
     for entry in text.split("\0"):
         if entry:
             added, removed, path = entry.split("\t", 2)
-            changes.append(FileChange(path, None if added == "-" else int(added), None if removed == "-" else int(removed)))
+            changes.append(
+                FileChange(
+                    path, None if added == "-" else int(added), None if removed == "-" else int(removed)
+                )
+            )
     return changes
 
 
@@ -137,6 +154,17 @@ def diff_text(worktree: Path, base: str, limit: int) -> str:
 
 
 def commits(worktree: Path, base: str, limit: int) -> list[Commit]:
-    text = output(worktree, "log", "-z", f"--max-count={limit}", "--format=%H%x1f%ct%x1f%an%x1f%s", f"{base}..HEAD", "--")
+    text = output(
+        worktree,
+        "log",
+        "-z",
+        f"--max-count={limit}",
+        "--format=%H%x1f%ct%x1f%an%x1f%s",
+        f"{base}..HEAD",
+        "--",
+    )
     rows = [entry.split("\x1f", 3) for entry in text.split("\0") if entry]
-    return [Commit(commit, int(at), plain_text(author), plain_text(subject)) for commit, at, author, subject in rows]
+    return [
+        Commit(commit, int(at), plain_text(author), plain_text(subject))
+        for commit, at, author, subject in rows
+    ]

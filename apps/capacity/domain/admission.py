@@ -49,7 +49,9 @@ def unclaimed_memory(reading: Reading, running: list[Running], limits: Limits) -
     return reading.memory_available - limits.memory_reserve - promised
 
 
-def admit(reading: Reading | None, running: list[Running], requests: list[Request], limits: Limits) -> Admission:
+def admit(
+    reading: Reading | None, running: list[Running], requests: list[Request], limits: Limits
+) -> Admission:
     if not requests:
         return Admission(0)
     if reading is None:
@@ -61,7 +63,9 @@ def admit(reading: Reading | None, running: list[Running], requests: list[Reques
     disk = reading.disk_free - limits.min_free_disk
     for count, request in enumerate(requests):
         if request.memory > memory:
-            return Admission(count, f"memory: {in_mb(request.memory)} wanted, {in_mb(max(0, memory))} left to promise")
+            return Admission(
+                count, f"memory: {in_mb(request.memory)} wanted, {in_mb(max(0, memory))} left to promise"
+            )
         if request.disk > disk or disk <= 0:
             free = f"disk: {in_mb(reading.disk_free)} free, {in_mb(limits.min_free_disk)} are kept free"
             return Admission(count, free)

@@ -29,7 +29,9 @@ class Command(BaseCommand):
     help = "Start the whole yard on this machine, and keep it running until Ctrl-C."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--bind", default=settings.SWARMYARD_BIND, help="address to listen on (%(default)s)")
+        parser.add_argument(
+            "--bind", default=settings.SWARMYARD_BIND, help="address to listen on (%(default)s)"
+        )
         parser.add_argument("--port", type=int, default=8000, help="port of the console (%(default)s)")
         parser.add_argument("--gateway-port", type=int, help="port of the agents' door (the console's + 1)")
         parser.add_argument("--user", default="admin", help="whom the sign-in link signs in (%(default)s)")
@@ -61,7 +63,9 @@ class Command(BaseCommand):
             if not 1 <= number <= 65_535:
                 raise CommandError(f"{number} is not a port: give 1 to 65535.")
             if is_taken(bind, number):
-                raise CommandError(f"Port {number} on {bind} is in use: choose another with --port or --gateway-port.")
+                raise CommandError(
+                    f"Port {number} on {bind} is in use: choose another with --port or --gateway-port."
+                )
         try:
             if settings.REDIS_IS_EMBEDDED:
                 server_argv(settings.SWARMYARD_HOME)
@@ -77,7 +81,8 @@ class Command(BaseCommand):
             "SWARMYARD_PORT": str(port),
             "SWARMYARD_GATEWAY_BIND": bind,
             "SWARMYARD_GATEWAY_PORT": str(gateway_port),
-            "SWARMYARD_GATEWAY_URL": settings.GATEWAY_URL_SET or f"ws://{reachable(bind)}:{gateway_port}/ws/v1/agents/",
+            "SWARMYARD_GATEWAY_URL": settings.GATEWAY_URL_SET
+            or f"ws://{reachable(bind)}:{gateway_port}/ws/v1/agents/",
             "SWARMYARD_HOST_NAME": settings.HOST_NAME,
         }
         found = commands(settings.BASE_DIR / "Procfile", values)
@@ -112,13 +117,19 @@ class Command(BaseCommand):
                 return True
             stop.event.wait(0.1)
         if not stop.is_set:
-            raise CommandError(f"The console didn't answer in {READY_SECONDS:.0f} s: see {settings.SWARMYARD_HOME}/logs.")
+            raise CommandError(
+                f"The console didn't answer in {READY_SECONDS:.0f} s: see {settings.SWARMYARD_HOME}/logs."
+            )
         return False
 
     def say_goodbye(self) -> None:
         left = Agent.objects.live().count()
         word = "agent keeps" if left == 1 else "agents keep"
-        self.say(f"Stopped. {left} {word} running; the next `manage.py up` takes them over." if left else "Stopped.")
+        self.say(
+            f"Stopped. {left} {word} running; the next `manage.py up` takes them over."
+            if left
+            else "Stopped."
+        )
 
     def say(self, text: str) -> None:
         self.stdout.write(text)

@@ -26,7 +26,9 @@ class Command(BaseCommand):
         try:
             lock.take(f"runhost, process {os.getpid()}")
         except HeldElsewhere as error:
-            raise CommandError(f"A runhost for “{settings.HOST_NAME}” is running already ({error.note}).") from None
+            raise CommandError(
+                f"A runhost for “{settings.HOST_NAME}” is running already ({error.note})."
+            ) from None
         stop = StopSignal()
         host = register_host(
             name=settings.HOST_NAME, pid=os.getpid(), boot_id=procfs.boot_id(), now=timezone.now()
