@@ -1,6 +1,10 @@
 """git, as values in and values out. The user's hooks, prompts and configuration for signing never run here."""
 
+import fcntl
+import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,17 +108,35 @@ def yard_groups(path: Path) -> set[str]:
 
 
 def add_worktree(repository: Path, *, path: Path, branch: str, commit: str) -> None:
-    """A checkout of `commit` at `path` on the new branch `branch`. Safe to call side by side for one repository:
-    `--no-track` keeps it from writing the configuration, which is where parallel calls race."""
+    """A checkout of `commit` at `path` on the new branch `branch`. Safe to call side by side for one repository.
+
+    git reads all registered worktrees while it adds one, and fails on one that is half written; so the adding takes
+    turns, and what takes long, writing the files, runs side by side. `--no-track` leaves the configuration alone.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    arguments = ("worktree", "add", "--quiet", "--no-track", "-b", branch, "--", str(path), commit)
-    output(repository, *arguments, timeout=CHECKOUT)
+    add = ("worktree", "add", "--quiet", "--no-checkout", "--no-track", "-b", branch, "--", str(path), commit)
+    with turn(repository):
+        output(repository, *add)
+    output(path, "reset", "--hard", "--quiet", timeout=CHECKOUT)
+
+
+@contextmanager
+def turn(repository: Path) -> Iterator[None]:
+    """One process or thread at a time that changes this repository's list of worktrees."""
+    directory = common_git_directory(repository)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_worktree(repository: Path, path: Path) -> None:
     """Forget a checkout that was not finished; its files go with it. Absent is a normal answer."""
-    git(repository, "worktree", "remove", "--force", "--force", "--", str(path), timeout=CHECKOUT)
-    git(repository, "worktree", "prune")
+    with turn(repository):
+        git(repository, "worktree", "remove", "--force", "--force", "--", str(path), timeout=CHECKOUT)
+        git(repository, "worktree", "prune")
 
 
 def delete_branch(repository: Path, branch: str, *, at: str) -> None:
@@ -122,6 +144,7 @@ def delete_branch(repository: Path, branch: str, *, at: str) -> None:
     git(repository, "update-ref", "-d", f"refs/heads/{branch}", at)
 
 
+@functools.lru_cache(maxsize=64)
 def common_git_directory(worktree: Path) -> Path:
     """The repository's git directory, which all of its worktrees share."""
     return (worktree / output(worktree, "rev-parse", "--git-common-dir").rstrip("\n")).resolve()
