@@ -57,7 +57,7 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class LaunchValues:
-    """What placeholders stand for. `git_dir` is the repository's common git directory, `project` holds `agentkit`."""
+    """What placeholders stand for. `git_dir`: the common git directory; `project`: where `agentkit` lies."""
 
     workspace: str = ""
     prompt: str = ""
@@ -100,8 +100,8 @@ def _parse(name: str, mapping: Mapping[str, Any]) -> Preset:
         raise PresetError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_READERS))}")
     if missing := [key for key in ("argv", "executable") if key not in mapping]:
         raise PresetError(f"{missing[0]} is missing")
-    values = {key: _READERS[key](key, value) for key, value in mapping.items()}
-    preset = Preset(name=name, title=values.pop("title", name), **values)
+    values: dict[str, Any] = {key: _READERS[key](key, value) for key, value in mapping.items()}
+    preset = Preset(**({"name": name, "title": name} | values))
     _check(preset)
     return preset
 
@@ -200,7 +200,7 @@ def _arguments(preset: Preset, text: str, values: LaunchValues, before: list[str
     filled = _fill(text, values)
     if text.startswith("{prompt}") and filled.startswith("-") and "--" not in before:
         raise LaunchRefused(
-            f"The prompt starts with a dash, and {preset.name} would take it for an option. Start it with a word."
+            f"{preset.name} would take this prompt for an option: start it with something but a dash."
         )
     return [filled]
 
@@ -215,7 +215,7 @@ def _fill(text: str, values: LaunchValues) -> str:
 
 def _check_lengths(argv: list[str]) -> None:
     for argument in argv:
-        size = len(argument.encode("utf-8", "surrogateescape" if argument.isprintable() else "replace"))
+        size = len(argument.encode("utf-8", "surrogatepass"))
         if size > MAX_ARGUMENT_BYTES:
             raise LaunchRefused(f"An argument has {size} bytes; the system allows {MAX_ARGUMENT_BYTES}.")
 

@@ -94,7 +94,7 @@ def _tokens(usage: dict[str, Any]) -> Usage:
 
 
 def _run_totals(event: dict[str, Any]) -> Usage | None:
-    """`modelUsage` counts every model of the run, `usage` the main conversation alone. Older versions lack one."""
+    """`modelUsage` counts every model of the run, `usage` the main conversation. Old versions lack one."""
     cost = Usage(cost_usd=money(event.get("total_cost_usd")))
     models = [_model_tokens(model) for model in object_at(event, "modelUsage").values()]
     if models:
