@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
 from apps.fleet.domain.output import PARSERS
@@ -57,7 +58,10 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class LaunchValues:
-    """What placeholders stand for. `git_dir`: the common git directory; `project`: where `agentkit` lies."""
+    """What placeholders stand for. `project` is the directory that holds `agentkit`.
+
+    `git_dir` is the workspace's own git directory, as `git rev-parse --absolute-git-dir` says there.
+    """
 
     workspace: str = ""
     prompt: str = ""
@@ -67,6 +71,12 @@ class LaunchValues:
     python: str = ""
     project: str = ""
     command: tuple[str, ...] = ()
+
+    @property
+    def git_common_dir(self) -> str:
+        """Where the branches and objects lie: a linked worktree's directory is `worktrees/NAME` in there."""
+        path = PurePosixPath(self.git_dir)
+        return str(path.parent.parent) if path.parent.name == "worktrees" else self.git_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,7 @@ class Launch:
     stdin: bytes | None
 
 
-PLACEHOLDERS = frozenset(each.name for each in fields(LaunchValues))
+PLACEHOLDERS = frozenset(each.name for each in fields(LaunchValues)) | {"git_common_dir"}
 
 
 def parse_preset(name: str, mapping: Mapping[str, Any]) -> Preset:

@@ -39,9 +39,13 @@ class ClaudeParser(JsonLineParser):
         return []
 
     def _system(self, event: dict[str, Any]) -> list[Observation]:
-        if event.get("subtype") != "init":
-            return []
-        return [*session(event.get("session_id")), Status("busy")]
+        match event.get("subtype"):
+            case "init":
+                return [*session(event.get("session_id")), Status("busy")]
+            case "api_retry":
+                attempt, most = count(event.get("attempt")), count(event.get("max_retries"))
+                return activity(f"The model's API fails: retry {attempt} of {most}")
+        return []
 
     def _assistant(self, event: dict[str, Any]) -> list[Observation]:
         message = object_at(event, "message")
