@@ -122,6 +122,8 @@ def _check(preset: Preset) -> None:
         raise PresetError("argv is empty: its first item is the program")
     for text in (*arguments, *preset.env_add.values()):
         _check_placeholders(text)
+    if "{" in preset.executable and preset.executable not in ("{python}", "{command}"):
+        raise PresetError("executable must be a name, a path, {python} or {command}")
     if preset.needs_command and not preset.takes_command:
         raise PresetError("needs_command is true, but argv has no {command…}")
     if preset.needs_prompt and preset.stdin != "prompt" and not _mentions(preset, "prompt", "prompt_file"):
@@ -190,6 +192,8 @@ def launch_environment(launch: Launch, inherited: Mapping[str, str]) -> dict[str
 def _check_values(preset: Preset, values: LaunchValues) -> None:
     if preset.needs_prompt and not values.prompt.strip():
         raise LaunchRefused(f"The preset {preset.name} needs a prompt.")
+    if "{" in preset.executable and preset.executable not in ("{python}", "{command}"):
+        raise PresetError("executable must be a name, a path, {python} or {command}")
     if preset.needs_command and not values.command:
         raise LaunchRefused(f"The preset {preset.name} needs a command: give it after --.")
     if values.command and not preset.takes_command:
