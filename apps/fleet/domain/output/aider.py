@@ -2,8 +2,8 @@
 
 import re
 
-from apps.fleet.domain.output.observation import Observation, Usage, count, money
-from apps.fleet.domain.output.parser import LineParser, activity
+from apps.fleet.domain.output.observation import Observation, Status, Usage, count, money
+from apps.fleet.domain.output.parser import LineParser, activity, result
 
 _AMOUNT = r"([0-9][0-9.,]*[kM]?)"
 _SENT = re.compile(rf"Tokens: {_AMOUNT} sent")
@@ -11,6 +11,11 @@ _RECEIVED = re.compile(rf"{_AMOUNT} received\.")
 _WRITTEN = re.compile(rf"{_AMOUNT} cache write")
 _HIT = re.compile(rf"{_AMOUNT} cache hit")
 _SESSION_COST = re.compile(r"\$([0-9][0-9.,]*) session\.")
+# Those that it doesn't try again. It exits with 0 all the same.
+_GIVES_UP = re.compile(r"litellm\.(Authentication|BadRequest|ContextWindowExceeded|NotFound)Error: ")
+# Without a model and a key it offers a sign-in, and with --yes-always it accepts.
+_WANTS_SIGN_IN = re.compile(r"Waiting up to \d+ minutes for you to finish in the browser")
+_WORD = re.compile(r"\w")
 _SCALES = {"k": 1_000, "M": 1_000_000}
 
 
@@ -29,7 +34,17 @@ class AiderParser(LineParser):
             self._usage = _at_price(self._usage, cost.group(1))
         if self._usage != before:
             return [self._usage]
-        return activity(text)
+        return self._said_in_words(text)
+
+    def _said_in_words(self, text: str) -> list[Observation]:
+        if not _WORD.search(text):
+            return []
+        said = activity(text)
+        if _WANTS_SIGN_IN.match(text):
+            return [Status("waiting"), *said]
+        if _GIVES_UP.match(text):
+            return [result(False, text), *said]
+        return said
 
 
 def _tokens(text: str) -> Usage:

@@ -19,7 +19,7 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 class Parser(Protocol):
     def feed(self, data: bytes) -> list[Observation]:
-        """Observations in the order of the output. Any cut of the output into pieces gives the same totals."""
+        """Observations in the order of the output. However it is cut, the totals are the same."""
 
     @property
     def pending(self) -> int:
@@ -65,7 +65,7 @@ class LineParser:
 
 
 class JsonLineParser(LineParser):
-    """One JSON object a line. What isn't one is shown as activity: tools print warnings between their events."""
+    """One JSON object a line. Anything else is activity: tools print warnings between their events."""
 
     def read_line(self, line: bytes) -> list[Observation]:
         event = json_object(line)
