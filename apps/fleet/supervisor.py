@@ -105,8 +105,8 @@ class Supervisor:
         doomed = [look.watch.tree for look, step in steps if step in (Step.DESTROY, Step.REAP)]
         if doomed:
             reaper.reap_step(doomed, self.index)
-        # Every look is asked, so no short cut: any() would stop at the first that moves.
-        return any([self.apply(look, step, survey, now) for look, step in steps])
+        moved = [self.apply(look, step, survey, now) for look, step in steps]
+        return any(moved)
 
     def apply(self, look: Look, step: Step, survey: Survey, now: datetime) -> bool:
         if step == Step.ADOPT:

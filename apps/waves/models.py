@@ -44,7 +44,8 @@ class Wave(models.Model):
     reason = models.CharField(max_length=300, blank=True, help_text="why it paused or failed")
     waiting_for = models.CharField(max_length=300, blank=True, help_text="what the next step waits for")
     created_by = models.CharField(max_length=150)
-    idempotency_key = models.CharField(max_length=100, null=True, unique=True)
+    # NULL rather than "": any number of waves may have no key.
+    idempotency_key = models.CharField(max_length=100, null=True, unique=True)  # noqa: DJ001
     created_at = models.DateTimeField(auto_now_add=True)
     gate_passed = models.PositiveIntegerField(
         default=0, help_text="steps below this one start whatever the health before them"

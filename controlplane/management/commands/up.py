@@ -158,11 +158,13 @@ def wait_for_redis(stop: StopSignal) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not stop.is_set:
         try:
-            return ping()
+            ping()
         except RedisUnavailable as error:
             if time.monotonic() > deadline:
                 raise CommandError(f"{error} See {settings.SWARMYARD_HOME}/logs/redis.log.") from error
-        stop.event.wait(0.05)
+            stop.event.wait(0.05)
+        else:
+            return
 
 
 def answers(url: str) -> bool:
