@@ -183,6 +183,7 @@ def test_the_drill_starts_from_the_project_and_leaves_no_trace_in_its_environmen
         tmp_path / "project", "import json, os, sys\nprint(json.dumps([sys.argv[1:], sorted(os.environ)]))\n"
     )
     write_module(tmp_path / "workspace", "raise SystemExit('taken from the workspace')\n")
+    (tmp_path / "workspace" / "json.py").write_text("raise SystemExit('taken from the workspace')\n")
     options = ("--operations", "20", "--note", "a b")
     values = make_values(project=str(tmp_path / "project"), command=options)
     launch = render(load_presets()["drill"], values)

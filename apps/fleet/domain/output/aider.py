@@ -15,7 +15,7 @@ _SESSION_COST = re.compile(r"\$([0-9][0-9.,]*) session\.")
 _GIVES_UP = re.compile(r"litellm\.(Authentication|BadRequest|ContextWindowExceeded|NotFound)Error: ")
 # Without a model and a key it offers a sign-in, and with --yes-always it accepts.
 _WANTS_SIGN_IN = re.compile(r"Waiting up to \d+ minutes for you to finish in the browser")
-_WORD = re.compile(r"\w")
+_TELLING = (b"Tokens: ", b"Cost: ", b"Waiting ", b"litellm.")
 _SCALES = {"k": 1_000, "M": 1_000_000}
 
 
@@ -25,26 +25,22 @@ class AiderParser(LineParser):
     The price is the session's so far, and may come on a line of its own.
     """
 
-    def read_line(self, line: bytes) -> list[Observation]:
+    def read_line(self, line: bytes) -> list[Observation] | None:
+        if not line.startswith(_TELLING):
+            return None
         text = line.decode("utf-8", "replace")
         before = self._usage
         if text.startswith("Tokens: "):
             self._usage += _tokens(text)
-        if (cost := _SESSION_COST.search(text)) and text.startswith(("Tokens: ", "Cost: ")):
+        if text.startswith(("Tokens: ", "Cost: ")) and (cost := _SESSION_COST.search(text)):
             self._usage = _at_price(self._usage, cost.group(1))
         if self._usage != before:
             return [self._usage]
-        return self._said_in_words(text)
-
-    def _said_in_words(self, text: str) -> list[Observation]:
-        if not _WORD.search(text):
-            return []
-        said = activity(text)
         if _WANTS_SIGN_IN.match(text):
-            return [Status("waiting"), *said]
+            return [Status("waiting"), *activity(text)]
         if _GIVES_UP.match(text):
-            return [result(False, text), *said]
-        return said
+            return [result(False, text), *activity(text)]
+        return None
 
 
 def _tokens(text: str) -> Usage:
