@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
@@ -13,6 +13,7 @@ from apps.fleet.models import Agent, Host
 from apps.fleet.places import run_dir
 from apps.fleet.serial import agent_data, host_data
 
+Verb = Literal["pause", "resume", "stop", "kill", "restart"]
 agents = Router(tags=["agents"])
 hosts = Router(tags=["hosts"])
 LOG_LIMIT = 1_000_000

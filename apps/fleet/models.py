@@ -102,7 +102,7 @@ class Agent(models.Model):
     prompt = models.TextField(blank=True)
     workspace_path = models.CharField(max_length=4096, blank=True)
     git_directory = models.CharField(
-        max_length=4096, blank=True, help_text="the repository's, which its checkouts share"
+        max_length=4096, blank=True, help_text="of its checkout, inside the repository's"
     )
     memory_budget_mb = models.PositiveIntegerField(default=400)
     restart_policy = models.CharField(max_length=10, choices=RestartPolicy, default=RestartPolicy.LOST)

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import transaction
@@ -13,7 +13,7 @@ from apps.fleet import cgroup, reaper
 from apps.fleet.actions import observe
 from apps.fleet.actions.observe import HostReading, Sighting
 from apps.fleet.domain.lifecycle import Ending, Seen, Step, Wanted, ending, next_step
-from apps.fleet.domain.preset import LaunchRefused, PresetError
+from apps.fleet.domain.preset import LaunchRefused, Preset, PresetError
 from apps.fleet.launcher import AlreadyLaunched, MarkerIndex, Run, launch, read_run
 from apps.fleet.models import Agent, Desired, Host, State
 from apps.fleet.places import home_id, marker, run_dir
@@ -25,7 +25,7 @@ from apps.fleet.watch import Watch, age, watch
 from apps.lib import procfs
 from apps.lib.process import ProgramMissing
 from apps.lib.redis import RedisUnavailable
-from apps.telemetry.ingest import Reading, append_readings, forget, read_now
+from apps.telemetry.ingest import AgentNow, Reading, append_readings, forget, read_now
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ class Supervisor:
         self.index = MarkerIndex()
         self.watches: dict[int, Watch] = {}
         self.measured_at: datetime | None = None
-        self.presets = load_presets(settings.SWARMYARD_HOME / "presets")
+        self.presets: dict[str, Preset] = {}
+        self.load_presets()
 
     def tick(self) -> bool:
         """One round. True when something is in motion that wants the next look soon."""
@@ -64,6 +65,14 @@ class Supervisor:
         live = {look.agent.pk: look for look in looks}
         self.watches = {pk: kept for pk, kept in self.watches.items() if pk in live}
         return self.reap_strays(live, survey) or moving
+
+    def load_presets(self) -> None:
+        """An operator's file that is broken leaves the presets as they were: it must not end the loop."""
+        try:
+            self.presets = load_presets(settings.SWARMYARD_HOME / "presets")
+        except PresetError as error:
+            log.warning("presets are not read anew: %s", error)
+            self.presets = self.presets or load_presets()
 
     # What is there
 
@@ -126,6 +135,8 @@ class Supervisor:
 
     def start_all(self, looks: list[Look], now: datetime) -> None:
         """Claim in one transaction, then launch: the claim must be on disk before a process is."""
+        if looks:
+            self.load_presets()
         claimed: list[tuple[Look, str]] = []
         with transaction.atomic():
             for look in looks:
@@ -228,7 +239,7 @@ class Supervisor:
             look.watch.read_output(look.agent, now)
             look.watch.measure(survey.processes, now)
             if word := words.get(look.agent.pk):
-                look.watch.note_word(*word)
+                look.watch.note_word(word.state, word.now, datetime.fromtimestamp(word.at, tz=UTC))
             readings.append(look.watch.reading(look.agent, now))
             self.end_after_result(look, now)
             if fields := look.watch.changed(look.watch.fields() | self.state_fields(look, now)):
@@ -292,10 +303,10 @@ def ending_of(look: Look) -> Ending:
     )
 
 
-def words_of(looks: list[Look]) -> dict[int, tuple[str, str, datetime]]:
+def words_of(looks: list[Look]) -> dict[int, AgentNow]:
     """What agents said of themselves over their websockets."""
     try:
-        return read_now([look.agent.pk for look in looks])
+        return read_now(look.agent.pk for look in looks)
     except RedisUnavailable:
         return {}
 

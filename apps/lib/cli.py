@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError
 from django.core.management.base import CommandParser as DjangoParser
+from django.db import OperationalError, ProgrammingError
 
 
 class UsageParser(DjangoParser):
@@ -24,7 +25,7 @@ class OperatorCommand(BaseCommand):
     """A command with subcommands. Each is a method `do_<name>` that returns (data for --json, text for people)."""
 
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
-    requires_system_checks: Sequence[str] = ()
+    requires_system_checks = ()
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> DjangoParser:
         parser = UsageParser(
@@ -52,6 +53,8 @@ class OperatorCommand(BaseCommand):
             data, text = method(**options)
         except self.refusals as error:
             self.refuse(str(error), as_json)
+        except (OperationalError, ProgrammingError) as error:
+            self.refuse(f"The database can't be used ({error}): `manage.py migrate` sets it up.", as_json)
         if as_json:
             self.stdout.write(json.dumps(data, default=str))
         elif text:

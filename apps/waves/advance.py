@@ -97,8 +97,11 @@ def prepare_ahead(wave: Wave, members: Sequence[Member], places: Sequence[Place]
 def give_out(host_name: str, members: Sequence[Member]) -> None:
     attempts = [(member.pk, member.prepare_attempts + 1) for member in members]
     agents = [member.agent_id for member in members]
-    door = "apps.waves.jobs.prepare_job"
-    enqueue(f"host.{host_name}", door, attempts, on_failure=lambda: prepare.give_back(agents) and None)
+
+    def give_back() -> None:
+        prepare.give_back(agents)
+
+    enqueue(f"host.{host_name}", "apps.waves.jobs.prepare_job", attempts, on_failure=give_back)
 
 
 def release_step(wave: Wave, members: Sequence[Member], places: Sequence[Place], now: datetime) -> None:

@@ -158,7 +158,7 @@ def create_workspace(workspace: Workspace) -> str:
             git.remove_worktree(repository, path)
             git.delete_branch(repository, workspace.branch, at=workspace.base_commit)
         git.add_worktree(repository, path=path, branch=workspace.branch, commit=workspace.base_commit)
-        workspace.git_directory = str(git.common_git_directory(repository))
+        workspace.git_directory = str(git.git_directory(path))
     except (GitFailed, OSError) as error:
         git.remove_worktree(repository, path)
         git.delete_branch(repository, workspace.branch, at=workspace.base_commit)

@@ -144,6 +144,14 @@ def delete_branch(repository: Path, branch: str, *, at: str) -> None:
     git(repository, "update-ref", "-d", f"refs/heads/{branch}", at)
 
 
+def git_directory(worktree: Path) -> Path:
+    """The worktree's own part of its repository's git directory, as its `.git` file names it."""
+    kind, _, path = (worktree / ".git").read_text().rstrip("\n").partition(": ")
+    if kind != "gitdir":
+        raise GitFailed(f"{worktree}/.git is not the file of a linked worktree.")
+    return Path(path)
+
+
 @functools.lru_cache(maxsize=64)
 def common_git_directory(worktree: Path) -> Path:
     """The repository's git directory, which all of its worktrees share."""

@@ -57,8 +57,8 @@ def admit(
     if reading is None:
         return Admission(0, "the host's first reading: is `runhost` running there?")
     if reading.memory_pressure is not None and reading.memory_pressure > limits.max_memory_pressure:
-        pressure = f"memory pressure {reading.memory_pressure:.0f} %, admission above {limits.max_memory_pressure:.0f} % closed"
-        return Admission(0, pressure)
+        pressure, limit = reading.memory_pressure, limits.max_memory_pressure
+        return Admission(0, f"memory pressure is {pressure:.0f} %, nothing starts above {limit:.0f} %")
     memory = unclaimed_memory(reading, running, limits)
     disk = reading.disk_free - limits.min_free_disk
     for count, request in enumerate(requests):

@@ -1,4 +1,4 @@
-"""What `runhost` writes: what it started, sees and saw end. Every write names the epoch, so a stale one changes nothing."""
+"""What `runhost` writes: what it started, sees and saw end. Each write names the epoch: a stale one changes nothing."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

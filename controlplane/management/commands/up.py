@@ -44,7 +44,7 @@ class Command(BaseCommand):
             lock.take(f"process {os.getpid()}, http://{bind}:{port}")
         except HeldElsewhere as error:
             raise CommandError(f"A yard is up already on {settings.SWARMYARD_HOME} ({error.note}).") from None
-        self.check(bind, port, gateway_port)
+        self.refuse_early(bind, port, gateway_port)
         stop = StopSignal()
         call_command("migrate", verbosity=0, interactive=False)
         supervision = self.supervision(bind, port, gateway_port)
@@ -55,7 +55,7 @@ class Command(BaseCommand):
             lock.release()
             self.say_goodbye()
 
-    def check(self, bind: str, port: int, gateway_port: int) -> None:
+    def refuse_early(self, bind: str, port: int, gateway_port: int) -> None:
         problem = bind_problem(bind)
         if problem:
             raise CommandError(problem)
