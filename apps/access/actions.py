@@ -38,16 +38,24 @@ def redeem_sign_in_link(*, token: str, now: datetime) -> Any:
             "This sign-in link is unknown, expired or used already. `python manage.py signin` makes a new one."
         )
     user = SignInLink.objects.select_related("user").get(token_hash=token_hash(token)).user
-    record(Fact("access.signed_in", YARD, f"{user.get_username()} signed in by link", subject=user.get_username()))
+    record(
+        Fact(
+            "access.signed_in", YARD, f"{user.get_username()} signed in by link", subject=user.get_username()
+        )
+    )
     return user
 
 
 @transaction.atomic
-def make_api_token(*, user: Any, name: str, role: Role, actor: Actor, expires_at: datetime | None = None) -> str:
+def make_api_token(
+    *, user: Any, name: str, role: Role, actor: Actor, expires_at: datetime | None = None
+) -> str:
     """A new API token; shown once, here."""
     require(actor, role, f"make a token with the role {role.word}")
     token = new_token("yard")
-    ApiToken.objects.create(user=user, name=name, role=role, token_hash=token_hash(token), expires_at=expires_at)
+    ApiToken.objects.create(
+        user=user, name=name, role=role, token_hash=token_hash(token), expires_at=expires_at
+    )
     record(Fact("access.token_made", actor, f"API token “{name}” ({role.word})", subject=name))
     return token
 

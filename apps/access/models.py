@@ -10,7 +10,9 @@ class Membership(models.Model):
     """A person's role. A user without a row may look at nothing; a superuser is an admin."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="membership")
-    role = models.PositiveSmallIntegerField(choices=[(role.value, role.word) for role in Role], default=Role.VIEWER)
+    role = models.PositiveSmallIntegerField(
+        choices=[(role.value, role.word) for role in Role], default=Role.VIEWER
+    )
 
     def __str__(self) -> str:
         return f"{self.user} ({Role(self.role).word})"
@@ -22,7 +24,9 @@ class ApiToken(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=80)
     token_hash = models.CharField(max_length=64, unique=True)
-    role = models.PositiveSmallIntegerField(choices=[(role.value, role.word) for role in Role], default=Role.VIEWER)
+    role = models.PositiveSmallIntegerField(
+        choices=[(role.value, role.word) for role in Role], default=Role.VIEWER
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -26,7 +26,9 @@ def role_of(user: Any) -> Role | None:
 def actor_for(user: Any) -> Actor:
     role = role_of(user)
     if role is None:
-        raise NotAllowed("Sign in with an account that has a role: an admin gives one under Admin, Memberships.")
+        raise NotAllowed(
+            "Sign in with an account that has a role: an admin gives one under Admin, Memberships."
+        )
     return Actor("user", user.get_username(), role)
 
 

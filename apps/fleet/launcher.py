@@ -61,7 +61,7 @@ class Run:
 def launch(order: Order) -> Launched:
     """Start an agent. Returns once the launcher runs; `read_run` has the agent's pid some milliseconds later.
 
-    Raises AlreadyLaunched, OSError, and ProgramMissing for a tool of the launcher (for the agent's: exit 127).
+    Raises AlreadyLaunched, OSError, and ProgramMissing for a tool of the launcher (for the agent: exit 127).
     """
     if not order.argv or not order.env.get(MARKER):
         raise ValueError(f"an order needs a program and {MARKER} in its environment")

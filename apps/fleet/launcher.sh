@@ -14,29 +14,36 @@ shift 6
 # Handlers rather than '': what is ignored here would be ignored in the agent too.
 trap : HUP INT QUIT TERM
 
+lost='[output was lost here: its file could not be written]'
+
 # The output in files of $segment bytes, of which the last two are kept: out.1, out.2, ... Byte b of the output is
 # in out.$((b / segment + 1)).
 keep_output() {
     n=1
     while :; do
-        size=0
+        size=0 told=
         # -o0: a line is in the file when it was printed, not 4096 bytes later.
         until stdbuf -o0 head -c "$((segment - size))" >>"$run/out.$n"; do
-            # The disk is full, most likely. The agent shall not hang on that: its output is lost until there is room.
+            # Most likely the disk is full. The agent shall not hang on that: what it prints for a second is lost.
             timeout 1 cat
             case $? in
                 0) return ;;
                 124) ;;
                 *) sleep 1 ;;
             esac
-            [ "$size" -gt 0 ] || printf '\n[output was lost here: its file could not be written]\n' >>"$run/out.$n"
-            size=$(wc -c <"$run/out.$n")
-            [ "${size:-0}" -le "$segment" ] || break
+            measure
+            [ "$told" ] || [ "$((segment - size))" -lt 100 ] || printf '\n%s\n' "$lost" >>"$run/out.$n" && told=1
+            measure
         done
-        [ "$(wc -c <"$run/out.$n")" -ge "$segment" ] || return
+        measure
+        [ "$size" -ge "$segment" ] || return
         rm -f "$run/out.$((n - 1))"
         n=$((n + 1))
     done
+}
+
+measure() {
+    size=$(wc -c <"$run/out.$n") || size=0
 }
 
 # Ends when nobody has the pipe open any more, which may be later than the agent.

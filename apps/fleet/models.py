@@ -20,7 +20,9 @@ class Host(models.Model):
     load_1 = models.FloatField(null=True)
     memory_total = models.BigIntegerField(null=True, help_text="bytes")
     memory_available = models.BigIntegerField(null=True, help_text="bytes")
-    memory_pressure = models.FloatField(null=True, help_text="PSI some avg10, percent; empty where the kernel has none")
+    memory_pressure = models.FloatField(
+        null=True, help_text="PSI some avg10, percent; empty where the kernel has none"
+    )
     cpu_pressure = models.FloatField(null=True, help_text="PSI some avg10, percent")
     io_pressure = models.FloatField(null=True, help_text="PSI some avg10, percent")
     disk_total = models.BigIntegerField(null=True, help_text="bytes, file system of the home")
@@ -99,7 +101,9 @@ class Agent(models.Model):
     command = models.JSONField(default=list, help_text="arguments given by the operator")
     prompt = models.TextField(blank=True)
     workspace_path = models.CharField(max_length=4096, blank=True)
-    git_directory = models.CharField(max_length=4096, blank=True)
+    git_directory = models.CharField(
+        max_length=4096, blank=True, help_text="of its checkout, inside the repository's"
+    )
     memory_budget_mb = models.PositiveIntegerField(default=400)
     restart_policy = models.CharField(max_length=10, choices=RestartPolicy, default=RestartPolicy.LOST)
 
@@ -126,7 +130,9 @@ class Agent(models.Model):
     output_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 
-    output_offset = models.BigIntegerField(default=0, help_text="bytes of its output that were read for status and cost")
+    output_offset = models.BigIntegerField(
+        default=0, help_text="bytes of its output that were read for status and cost"
+    )
     tokens_in = models.BigIntegerField(null=True)
     tokens_out = models.BigIntegerField(null=True)
     cache_read = models.BigIntegerField(null=True)

@@ -1,5 +1,7 @@
 """Where the files of agents lie below the home."""
 
+import functools
+import secrets
 from pathlib import Path
 
 from django.conf import settings
@@ -9,8 +11,23 @@ from apps.fleet.models import Agent
 
 def home_id() -> str:
     """A short name of this home, so that two yards on one machine never take each other's agents for their own."""
-    path = settings.SWARMYARD_HOME / "home_id"
-    return path.read_text().strip()
+    return read_or_make_id(settings.SWARMYARD_HOME / "home_id")
+
+
+@functools.cache
+def read_or_make_id(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        draft = path.with_suffix(f".{secrets.token_hex(4)}")
+        draft.write_text(secrets.token_hex(6))
+        try:
+            path.hardlink_to(draft)  # whole or not at all, and the first one wins
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+        return path.read_text().strip()
 
 
 def run_dir(agent: Agent, epoch: int | None = None) -> Path:

@@ -5,8 +5,8 @@ from datetime import datetime
 from django.db.models import Q
 
 from apps.capacity.domain.admission import MB, Reading, Running
-from apps.fleet.models import LIVE, Agent, Desired, Host, State
 from apps.fleet.domain.health import Health
+from apps.fleet.models import LIVE, Agent, Desired, Host, State
 
 
 def reading_of(host: Host, now: datetime) -> Reading | None:

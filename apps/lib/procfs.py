@@ -25,10 +25,11 @@ class Process:
     session: int
     state: str  # R S D T t Z X I
     start_ticks: int  # since boot; with the pid it names one process for as long as the machine is up
-    cpu_ticks: int  # user and system, without children
+    cpu_ticks: int  # user and system
+    waited_ticks: int  # the same of its children that ended and were waited for, with all below them
     rss: int  # bytes
     comm: str
-    image: int  # changes when the process execs; 0 when it isn't ours to see
+    image: int  # changes when the process execs; 0 in the middle of that, and when it isn't ours to see
 
     @property
     def key(self) -> tuple[int, int]:
@@ -51,9 +52,10 @@ def parse_stat(line: bytes) -> Process:
         state=fields[0].decode("ascii"),
         start_ticks=int(fields[19]),
         cpu_ticks=int(fields[11]) + int(fields[12]),
+        waited_ticks=int(fields[13]) + int(fields[14]),
         rss=int(fields[21]) * PAGE,
         comm=line[opening + 1 : closing].decode("utf-8", "replace"),
-        image=int(fields[47]) if len(fields) > 47 else 0,
+        image=int(fields[48]) if len(fields) > 48 else 0,  # the end of its environment: set last in an exec
     )
 
 
@@ -73,7 +75,7 @@ def read_processes() -> dict[int, Process]:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """As it was when the process was last exec'ed; empty when it is gone or not ours to see."""
+    """As it was at the last exec; empty when the process is gone, is just exec'ing, or isn't ours to see."""
     data = _read(f"/proc/{pid}/environ", limit=8_000_000) or b""
     pairs = (entry.partition(b"=") for entry in data.split(b"\0"))
     return {os.fsdecode(name): os.fsdecode(value) for name, found, value in pairs if found}

@@ -18,7 +18,9 @@ def queue(name: str) -> Queue:
     if name in settings.RQ_QUEUES:
         return django_rq.get_queue(name)
     connection = django_rq.get_connection("control")
-    return Queue(name, connection=connection, default_timeout=settings.RQ_JOB_TIMEOUT, serializer=JSONSerializer)
+    return Queue(
+        name, connection=connection, default_timeout=settings.RQ_JOB_TIMEOUT, serializer=JSONSerializer
+    )
 
 
 def enqueue(

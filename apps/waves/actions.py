@@ -13,8 +13,8 @@ from apps.events.domain.actor import Actor, Role
 from apps.events.hints import publish_on_commit
 from apps.fleet.actions import operate, prepare
 from apps.fleet.actions.prepare import AgentSpec
-from apps.lib.queues import enqueue
 from apps.fleet.models import ENDED, LIVE, UNSTARTED, Agent, AgentQuerySet, Desired, Host, State
+from apps.lib.queues import enqueue
 from apps.waves.domain.request import MAX_AGENTS, WaveRequest
 from apps.waves.domain.stepping import steps_of
 from apps.waves.exceptions import WaveRefused
@@ -49,8 +49,12 @@ def by_key(request: WaveRequest) -> Wave | None:
     if not request.idempotency_key:
         return None
     wave = Wave.objects.filter(idempotency_key=request.idempotency_key).first()
-    if wave and (wave.preset != request.preset or wave.prompt != request.prompt or wave.command != request.command):
-        raise WaveRefused(f"The key {request.idempotency_key!r} was used for another wave, {wave.label}: use a new one.")
+    if wave and (
+        wave.preset != request.preset or wave.prompt != request.prompt or wave.command != request.command
+    ):
+        raise WaveRefused(
+            f"The key {request.idempotency_key!r} was used for another wave, {wave.label}: use a new one."
+        )
     return wave
 
 
@@ -141,8 +145,9 @@ def pause_wave(*, wave: Wave, actor: Actor, now: datetime, reason: str = "", fre
     require(actor, Role.OPERATOR, "pause waves")
     move(wave, "pause", WaveState.PAUSED, reason=reason or f"by {actor}", waiting_for="")
     if freeze:
-        rows = members_agents(wave).filter(state__in=LIVE, desired=Desired.RUNNING)
-        rows.update(desired=Desired.PAUSED)
+        wanted = members_agents(wave).filter(desired=Desired.RUNNING)
+        wanted.filter(state=State.READY).update(desired=Desired.HELD)
+        wanted.filter(state__in=LIVE).update(desired=Desired.PAUSED)
     return announce(wave, "paused", actor, reason)
 
 
@@ -156,7 +161,9 @@ def resume_wave(*, wave: Wave, actor: Actor, now: datetime) -> Wave:
 
 def skipped_gate(wave: Wave) -> int:
     """Whoever resumes a wave accepts the health of the steps so far: their gate isn't asked again."""
-    step = wave.members.exclude(agent__desired=Desired.HELD, agent__state__in=UNSTARTED).aggregate(Max("step"))
+    step = wave.members.exclude(agent__desired=Desired.HELD, agent__state__in=UNSTARTED).aggregate(
+        Max("step")
+    )
     return (step["step__max"] or 0) + 1
 
 
@@ -165,7 +172,12 @@ def abort_wave(*, wave: Wave, actor: Actor, now: datetime) -> Wave:
     """Nothing further starts, and what runs is stopped with grace."""
     require(actor, Role.OPERATOR, "abort waves")
     move(wave, "abort", WaveState.ABORTING, reason=f"by {actor}", waiting_for="")
-    prepare.withdraw(agents=list(members_agents(wave).filter(state__in=UNSTARTED)), reason="wave aborted", actor=actor, now=now)
+    prepare.withdraw(
+        agents=list(members_agents(wave).filter(state__in=UNSTARTED)),
+        reason="wave aborted",
+        actor=actor,
+        now=now,
+    )
     members_agents(wave).filter(state__in=LIVE).update(
         desired=Desired.STOPPED, stop_requested_at=now, restart_at=None
     )
@@ -187,7 +199,10 @@ def scale_wave(*, wave: Wave, size: int, actor: Actor, now: datetime) -> Wave:
     if size > was.size:
         newest = wave.members.aggregate(number=Max("number"), step=Max("step"))
         add_members(
-            was, first_number=(newest["number"] or 0) + 1, count=size - was.size, first_step=(newest["step"] or 0) + 1
+            was,
+            first_number=(newest["number"] or 0) + 1,
+            count=size - was.size,
+            first_step=(newest["step"] or 0) + 1,
         )
     else:
         shrink(was, was.size - size, actor, now)

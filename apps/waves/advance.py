@@ -36,7 +36,9 @@ def advance_wave(pk: int, now: datetime) -> None:
     wave = Wave.objects.select_for_update().filter(pk=pk).first()
     if wave is None or not wave.is_open:
         return
-    members = list(wave.members.select_related("agent").defer("agent__prompt", "agent__command").order_by("number"))
+    members = list(
+        wave.members.select_related("agent").defer("agent__prompt", "agent__command").order_by("number")
+    )
     give_back_lost(members, now)
     places = [place_of(member) for member in members]
     ended = final_state(places, aborting=wave.state == WaveState.ABORTING)
@@ -66,7 +68,9 @@ def give_back_lost(members: Sequence[Member], now: datetime) -> None:
         if agent.state != State.PREPARING or member.prepare_by is None or member.prepare_by > now:
             continue
         if member.prepare_attempts >= PREPARE_ATTEMPTS:
-            prepare.fail_preparation(agent=agent, problem=f"its preparation died {PREPARE_ATTEMPTS} times", now=now)
+            prepare.fail_preparation(
+                agent=agent, problem=f"its preparation died {PREPARE_ATTEMPTS} times", now=now
+            )
             agent.state = State.FAILED
         elif prepare.give_back([agent.pk]):
             agent.state = State.PLANNED
@@ -77,7 +81,9 @@ def prepare_ahead(wave: Wave, members: Sequence[Member], places: Sequence[Place]
     if not claimed:
         return
     until = now + timedelta(seconds=QUEUE_SECONDS)
-    Member.objects.filter(agent__in=claimed).update(prepare_by=until, prepare_attempts=F("prepare_attempts") + 1)
+    Member.objects.filter(agent__in=claimed).update(
+        prepare_by=until, prepare_attempts=F("prepare_attempts") + 1
+    )
     by_host: dict[str, list[Member]] = defaultdict(list)
     hosts = dict(Host.objects.values_list("pk", "name"))
     for member in members:
@@ -91,8 +97,11 @@ def prepare_ahead(wave: Wave, members: Sequence[Member], places: Sequence[Place]
 def give_out(host_name: str, members: Sequence[Member]) -> None:
     attempts = [(member.pk, member.prepare_attempts + 1) for member in members]
     agents = [member.agent_id for member in members]
-    door = "apps.waves.jobs.prepare_job"
-    enqueue(f"host.{host_name}", door, attempts, on_failure=lambda: prepare.give_back(agents) and None)
+
+    def give_back() -> None:
+        prepare.give_back(agents)
+
+    enqueue(f"host.{host_name}", "apps.waves.jobs.prepare_job", attempts, on_failure=give_back)
 
 
 def release_step(wave: Wave, members: Sequence[Member], places: Sequence[Place], now: datetime) -> None:

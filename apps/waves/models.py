@@ -33,7 +33,9 @@ class Wave(models.Model):
     prompt = models.TextField(blank=True)
     command = models.JSONField(default=list)
     size = models.PositiveIntegerField(help_text="agents wanted")
-    step_size = models.PositiveIntegerField(default=20, help_text="agents that start together; 0: all at once")
+    step_size = models.PositiveIntegerField(
+        default=20, help_text="agents that start together; 0: all at once"
+    )
     pause_ms = models.PositiveIntegerField(default=10, help_text="between steps")
     memory_budget_mb = models.PositiveIntegerField(default=400)
     restart_policy = models.CharField(max_length=10, choices=RestartPolicy, default=RestartPolicy.LOST)
@@ -42,9 +44,12 @@ class Wave(models.Model):
     reason = models.CharField(max_length=300, blank=True, help_text="why it paused or failed")
     waiting_for = models.CharField(max_length=300, blank=True, help_text="what the next step waits for")
     created_by = models.CharField(max_length=150)
-    idempotency_key = models.CharField(max_length=100, null=True, unique=True)
+    # NULL rather than "": any number of waves may have no key.
+    idempotency_key = models.CharField(max_length=100, null=True, unique=True)  # noqa: DJ001
     created_at = models.DateTimeField(auto_now_add=True)
-    gate_passed = models.PositiveIntegerField(default=0, help_text="steps below this one start whatever the health before them")
+    gate_passed = models.PositiveIntegerField(
+        default=0, help_text="steps below this one start whatever the health before them"
+    )
     step_at = models.DateTimeField(null=True, help_text="when the last step was released")
     ended_at = models.DateTimeField(null=True)
 
@@ -77,7 +82,9 @@ class Member(models.Model):
     agent = models.OneToOneField(Agent, on_delete=models.PROTECT, related_name="member")
     number = models.PositiveIntegerField(help_text="1, 2, 3, …")
     step = models.PositiveIntegerField(help_text="0-based: number of its step")
-    prepare_by = models.DateTimeField(null=True, help_text="after this its preparation counts as lost and is given out again")
+    prepare_by = models.DateTimeField(
+        null=True, help_text="after this its preparation counts as lost and is given out again"
+    )
     prepare_attempts = models.PositiveSmallIntegerField(default=0)
 
     class Meta:

@@ -70,8 +70,12 @@ def check_preset(request: WaveRequest, found: dict[str, str]) -> Preset | None:
         found["prompt" if "rompt" in str(error) else "command"] = str(error)
         return None
     if not executable_of(preset, request.command):
-        program = request.command[0] if preset.executable == "{command}" and request.command else preset.executable
-        found["preset"] = f"The program “{program}” is not installed on this machine. {preset.install_hint}".strip()
+        program = (
+            request.command[0] if preset.executable == "{command}" and request.command else preset.executable
+        )
+        found["preset"] = (
+            f"The program “{program}” is not installed on this machine. {preset.install_hint}".strip()
+        )
     return preset
 
 
@@ -101,7 +105,10 @@ def find_repository(name_or_path: str, found: dict[str, str]) -> Repository | No
     if repository is None and name_or_path:
         repository = Repository.objects.filter(path=str(Path(name_or_path).expanduser().resolve())).first()
     if repository is None:
-        found.setdefault("repository", f"No repository “{name_or_path}” is registered: add it first (`manage.py repository add`).")
+        found.setdefault(
+            "repository",
+            f"No repository “{name_or_path}” is registered: add it first (`manage.py repository add`).",
+        )
     elif repository.state == RepositoryState.CLONING:
         found["repository"] = f"{repository.name} is still being cloned: start the wave when it is ready."
     elif repository.state == RepositoryState.FAILED:
@@ -112,7 +119,9 @@ def find_repository(name_or_path: str, found: dict[str, str]) -> Repository | No
 def base_commit(repository: Repository) -> str:
     path = Path(repository.path)
     if not path.is_dir():
-        raise WaveRefused(f"{repository.path} is gone: the repository {repository.name} was moved or removed.")
+        raise WaveRefused(
+            f"{repository.path} is gone: the repository {repository.name} was moved or removed."
+        )
     try:
         commit = git.commit_of(path, f"refs/heads/{repository.target}")
     except GitFailed as error:

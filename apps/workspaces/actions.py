@@ -24,7 +24,9 @@ def add_repository(
     require(actor, Role.OPERATOR, "add a repository")
     name = name or name_from(path_or_url)
     if not name_is_valid(name):
-        raise RepositoryRefused(f"“{name}” can't be a repository's name: use letters, digits, dot, dash, underscore.")
+        raise RepositoryRefused(
+            f"“{name}” can't be a repository's name: use letters, digits, dot, dash, underscore."
+        )
     if is_url(path_or_url):
         return add_by_url(url=path_or_url, name=name, target=target or "", actor=actor)
     path, target = inspect(path_or_url, target)
@@ -41,30 +43,44 @@ def inspect(text: str, target: str | None) -> tuple[Path, str]:
     if not text.strip() or "\0" in text:
         raise RepositoryRefused("Give the path of a git repository, or a URL to clone.")
     if "\n" in text or "\r" in text:
-        raise RepositoryRefused("This path has a line break in it, which git's own files can't hold: rename the directory.")
+        raise RepositoryRefused(
+            "This path has a line break in it, which git's own files can't hold: rename the directory."
+        )
     path = Path(text).expanduser()
     if not path.is_dir():
-        raise RepositoryRefused(f"{text} is not a directory: check the path (it is looked up on this machine).")
+        raise RepositoryRefused(
+            f"{text} is not a directory: check the path (it is looked up on this machine)."
+        )
     path = path.resolve()
     if not git.is_repository(path):
-        raise RepositoryRefused(f"{path} is not the top of a git repository: run `git init` there, or give the right path.")
+        raise RepositoryRefused(
+            f"{path} is not the top of a git repository: run `git init` there, or give the right path."
+        )
     return path, target_of(path, target)
 
 
 def target_of(path: Path, target: str | None) -> str:
     target = target or git.current_branch(path)
     if target is None:
-        raise RepositoryRefused(f"{path} has no branch checked out: name the landing target with --target BRANCH.")
+        raise RepositoryRefused(
+            f"{path} has no branch checked out: name the landing target with --target BRANCH."
+        )
     if git.commit_of(path, f"refs/heads/{target}") is None:
         if git.commit_of(path, "HEAD") is None:
-            raise RepositoryRefused(f"{path} has no commit yet: make a first commit, so that agents have a start.")
-        raise RepositoryRefused(f"{path} has no branch “{target}”: name an existing one with --target BRANCH.")
+            raise RepositoryRefused(
+                f"{path} has no commit yet: make a first commit, so that agents have a start."
+            )
+        raise RepositoryRefused(
+            f"{path} has no branch “{target}”: name an existing one with --target BRANCH."
+        )
     return target
 
 
 def add_by_url(*, url: str, name: str, target: str, actor: Actor) -> Repository:
     if not url.startswith(ALLOWED_URLS) and "://" in url:
-        raise RepositoryRefused(f"{url.split('://')[0]}:// is not a transport for clones: use https, ssh, git or file.")
+        raise RepositoryRefused(
+            f"{url.split('://')[0]}:// is not a transport for clones: use https, ssh, git or file."
+        )
     path = settings.SWARMYARD_HOME / "repositories" / f"{name}.git"
     row = Repository(name=name, path=str(path), url=url, target=target, state=RepositoryState.CLONING)
     repository = save_repository(row, actor, f"repository {name}: cloning {url}")
@@ -78,7 +94,9 @@ def save_repository(repository: Repository, actor: Actor, text: str) -> Reposito
         with transaction.atomic():
             repository.save(force_insert=True)
     except IntegrityError:
-        raise RepositoryRefused(f"There is a repository “{repository.name}” already: give another one with --name.") from None
+        raise RepositoryRefused(
+            f"There is a repository “{repository.name}” already: give another one with --name."
+        ) from None
     record(Fact("repository.added", actor, text, "repository", repository.pk, repository.name))
     return repository
 
@@ -102,7 +120,11 @@ def finish_clone(*, repository: Repository, target: str, problem: str) -> None:
     state = RepositoryState.FAILED if problem else RepositoryState.READY
     rows = Repository.objects.filter(pk=repository.pk, state=RepositoryState.CLONING)
     if rows.update(state=state, target=target, problem=problem) == 1:
-        text = f"repository {repository.name}: clone failed: {problem}" if problem else f"repository {repository.name} cloned"
+        text = (
+            f"repository {repository.name}: clone failed: {problem}"
+            if problem
+            else f"repository {repository.name} cloned"
+        )
         record(Fact(f"repository.{state}", YARD, text, "repository", repository.pk, repository.name))
 
 
@@ -128,7 +150,9 @@ def create_workspace(workspace: Workspace) -> str:
     try:
         found = git.commit_of(repository, f"refs/heads/{workspace.branch}")
         if found not in (None, workspace.base_commit):
-            return f"the branch {workspace.branch} exists already and has commits of its own: it was left alone"
+            return (
+                f"the branch {workspace.branch} exists already and has commits of its own: it was left alone"
+            )
         if found:
             # Left by an attempt that was cut off before the agent started: nothing of an agent is in it.
             git.remove_worktree(repository, path)

@@ -1,6 +1,10 @@
 """git, as values in and values out. The user's hooks, prompts and configuration for signing never run here."""
 
+import fcntl
+import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +18,14 @@ SHORT = 30.0
 CHECKOUT = 300.0
 CLONE = 840.0  # below the time limit of a job
 # Inherited GIT_* variables would point every command at another repository.
-DROPPED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
+DROPPED = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_PREFIX",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +50,16 @@ def environment() -> dict[str, str]:
     return {**kept, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
 
 
-def git(directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000) -> Completed:
+def git(
+    directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000
+) -> Completed:
     where = ("-C", str(directory)) if directory else ()
-    return run(
-        ["git", *where, *QUIET, *arguments], env=environment(), timeout=timeout, max_output=max_output
-    )
+    return run(["git", *where, *QUIET, *arguments], env=environment(), timeout=timeout, max_output=max_output)
 
 
-def output(directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000) -> str:
+def output(
+    directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000
+) -> str:
     """Standard output of a git command that must succeed."""
     done = git(directory, *arguments, timeout=timeout, max_output=max_output)
     if done.timed_out:
@@ -58,7 +71,11 @@ def output(directory: Path | None, *arguments: str, timeout: float = SHORT, max_
 
 def reason(done: Completed) -> str:
     """The last telling line of what git said."""
-    lines = [line.strip() for line in plain_text(done.stderr.decode("utf-8", "replace"), keep_lines=True).splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in plain_text(done.stderr.decode("utf-8", "replace"), keep_lines=True).splitlines()
+        if line.strip()
+    ]
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))]
     return (telling or lines or [""])[-1][:400]
 
@@ -91,17 +108,35 @@ def yard_groups(path: Path) -> set[str]:
 
 
 def add_worktree(repository: Path, *, path: Path, branch: str, commit: str) -> None:
-    """A checkout of `commit` at `path` on the new branch `branch`. Safe to call side by side for one repository:
-    `--no-track` keeps it from writing the configuration, which is where parallel calls race."""
+    """A checkout of `commit` at `path` on the new branch `branch`. Safe to call side by side for one repository.
+
+    git reads all registered worktrees while it adds one, and fails on one that is half written; so the adding takes
+    turns, and what takes long, writing the files, runs side by side. `--no-track` leaves the configuration alone.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    arguments = ("worktree", "add", "--quiet", "--no-track", "-b", branch, "--", str(path), commit)
-    output(repository, *arguments, timeout=CHECKOUT)
+    add = ("worktree", "add", "--quiet", "--no-checkout", "--no-track", "-b", branch, "--", str(path), commit)
+    with turn(repository):
+        output(repository, *add)
+    output(path, "reset", "--hard", "--quiet", timeout=CHECKOUT)
+
+
+@contextmanager
+def turn(repository: Path) -> Iterator[None]:
+    """One process or thread at a time that changes this repository's list of worktrees."""
+    directory = common_git_directory(repository)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_worktree(repository: Path, path: Path) -> None:
     """Forget a checkout that was not finished; its files go with it. Absent is a normal answer."""
-    git(repository, "worktree", "remove", "--force", "--force", "--", str(path), timeout=CHECKOUT)
-    git(repository, "worktree", "prune")
+    with turn(repository):
+        git(repository, "worktree", "remove", "--force", "--force", "--", str(path), timeout=CHECKOUT)
+        git(repository, "worktree", "prune")
 
 
 def delete_branch(repository: Path, branch: str, *, at: str) -> None:
@@ -110,7 +145,17 @@ def delete_branch(repository: Path, branch: str, *, at: str) -> None:
 
 
 def git_directory(worktree: Path) -> Path:
-    return Path(output(worktree, "rev-parse", "--absolute-git-dir").rstrip("\n"))
+    """The worktree's own part of its repository's git directory, as its `.git` file names it."""
+    kind, _, path = (worktree / ".git").read_text().rstrip("\n").partition(": ")
+    if kind != "gitdir":
+        raise GitFailed(f"{worktree}/.git is not the file of a linked worktree.")
+    return Path(path)
+
+
+@functools.lru_cache(maxsize=64)
+def common_git_directory(worktree: Path) -> Path:
+    """The repository's git directory, which all of its worktrees share."""
+    return (worktree / output(worktree, "rev-parse", "--git-common-dir").rstrip("\n")).resolve()
 
 
 def clone(url: str, path: Path) -> None:
@@ -125,7 +170,11 @@ def diff_stat(worktree: Path, base: str) -> list[FileChange]:
     for entry in text.split("\0"):
         if entry:
             added, removed, path = entry.split("\t", 2)
-            changes.append(FileChange(path, None if added == "-" else int(added), None if removed == "-" else int(removed)))
+            changes.append(
+                FileChange(
+                    path, None if added == "-" else int(added), None if removed == "-" else int(removed)
+                )
+            )
     return changes
 
 
@@ -136,6 +185,17 @@ def diff_text(worktree: Path, base: str, limit: int) -> str:
 
 
 def commits(worktree: Path, base: str, limit: int) -> list[Commit]:
-    text = output(worktree, "log", "-z", f"--max-count={limit}", "--format=%H%x1f%ct%x1f%an%x1f%s", f"{base}..HEAD", "--")
+    text = output(
+        worktree,
+        "log",
+        "-z",
+        f"--max-count={limit}",
+        "--format=%H%x1f%ct%x1f%an%x1f%s",
+        f"{base}..HEAD",
+        "--",
+    )
     rows = [entry.split("\x1f", 3) for entry in text.split("\0") if entry]
-    return [Commit(commit, int(at), plain_text(author), plain_text(subject)) for commit, at, author, subject in rows]
+    return [
+        Commit(commit, int(at), plain_text(author), plain_text(subject))
+        for commit, at, author, subject in rows
+    ]

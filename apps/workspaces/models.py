@@ -15,7 +15,9 @@ class Repository(models.Model):
     name = models.CharField(max_length=100, unique=True)
     path = models.CharField(max_length=4096)
     url = models.CharField(max_length=2000, blank=True)
-    target = models.CharField(max_length=250, help_text="branch that changes land on, and that agents start from")
+    target = models.CharField(
+        max_length=250, help_text="branch that changes land on, and that agents start from"
+    )
     state = models.CharField(max_length=10, choices=RepositoryState, default=RepositoryState.READY)
     problem = models.CharField(max_length=500, blank=True)
     added_at = models.DateTimeField(auto_now_add=True)
@@ -46,7 +48,9 @@ class Workspace(models.Model):
     ready_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["repository", "branch"], name="one_workspace_per_branch")]
+        constraints = [
+            models.UniqueConstraint(fields=["repository", "branch"], name="one_workspace_per_branch")
+        ]
 
     def __str__(self) -> str:
         return self.branch

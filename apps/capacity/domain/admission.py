@@ -49,19 +49,23 @@ def unclaimed_memory(reading: Reading, running: list[Running], limits: Limits) -
     return reading.memory_available - limits.memory_reserve - promised
 
 
-def admit(reading: Reading | None, running: list[Running], requests: list[Request], limits: Limits) -> Admission:
+def admit(
+    reading: Reading | None, running: list[Running], requests: list[Request], limits: Limits
+) -> Admission:
     if not requests:
         return Admission(0)
     if reading is None:
         return Admission(0, "the host's first reading: is `runhost` running there?")
     if reading.memory_pressure is not None and reading.memory_pressure > limits.max_memory_pressure:
-        pressure = f"memory pressure {reading.memory_pressure:.0f} %, admission above {limits.max_memory_pressure:.0f} % closed"
-        return Admission(0, pressure)
+        pressure, limit = reading.memory_pressure, limits.max_memory_pressure
+        return Admission(0, f"memory pressure is {pressure:.0f} %, nothing starts above {limit:.0f} %")
     memory = unclaimed_memory(reading, running, limits)
     disk = reading.disk_free - limits.min_free_disk
     for count, request in enumerate(requests):
         if request.memory > memory:
-            return Admission(count, f"memory: {in_mb(request.memory)} wanted, {in_mb(max(0, memory))} left to promise")
+            return Admission(
+                count, f"memory: {in_mb(request.memory)} wanted, {in_mb(max(0, memory))} left to promise"
+            )
         if request.disk > disk or disk <= 0:
             free = f"disk: {in_mb(reading.disk_free)} free, {in_mb(limits.min_free_disk)} are kept free"
             return Admission(count, free)

@@ -1,4 +1,4 @@
-"""What `runhost` writes: what it started, sees and saw end. Every write names the epoch, so a stale one changes nothing."""
+"""What `runhost` writes: what it started, sees and saw end. Each write names the epoch: a stale one changes nothing."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -80,9 +80,12 @@ def claim_start(*, agent: Agent, token_hash: str, now: datetime) -> bool:
 
 def renew_token(*, agent: Agent, token_hash: str) -> bool:
     """A start that was cut off between claim and launch begins again with a token of its own."""
-    return Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state=State.STARTING, pid=None).update(
-        token_hash=token_hash
-    ) == 1
+    return (
+        Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state=State.STARTING, pid=None).update(
+            token_hash=token_hash
+        )
+        == 1
+    )
 
 
 @transaction.atomic
@@ -103,7 +106,15 @@ def record_started(*, agent: Agent, pid: int, pid_started: int, boot_id: str, no
         setattr(agent, name, value)
     again = f" (start {agent.epoch})" if agent.epoch > 1 else ""
     record(
-        Fact("agent.started", YARD, f"{agent.name} started{again}", "agent", agent.pk, agent.name, {"epoch": agent.epoch})
+        Fact(
+            "agent.started",
+            YARD,
+            f"{agent.name} started{again}",
+            "agent",
+            agent.pk,
+            agent.name,
+            {"epoch": agent.epoch},
+        )
     )
     return True
 
@@ -113,12 +124,20 @@ def record_sightings(*, sightings: Iterable[Sighting], seen: Iterable[int], now:
     """A heartbeat for all of `seen` in one statement, and what changed of some."""
     Agent.objects.filter(pk__in=list(seen), state__in=LIVE).update(seen_at=now)
     for sighting in sightings:
-        Agent.objects.filter(pk=sighting.agent_pk, epoch=sighting.epoch, state__in=LIVE).update(**sighting.fields)
+        Agent.objects.filter(pk=sighting.agent_pk, epoch=sighting.epoch, state__in=LIVE).update(
+            **sighting.fields
+        )
 
 
 @transaction.atomic
 def record_end(
-    *, agent: Agent, ending: Ending, exit_code: int | None, max_restarts: int, now: datetime, fields: dict[str, object]
+    *,
+    agent: Agent,
+    ending: Ending,
+    exit_code: int | None,
+    max_restarts: int,
+    now: datetime,
+    fields: dict[str, object],
 ) -> bool:
     """How it ended; its token is dead from here on. An agent that will be started again says when."""
     delay = restart_delay(
@@ -151,7 +170,8 @@ def revive_due(*, host: Host, now: datetime) -> int:
     due = list(Agent.objects.filter(host=host, state__in=ENDED, restart_at__lte=now))
     revived = [agent for agent in due if revive(agent)]
     record_all(
-        Fact("agent.revived", YARD, f"{agent.name} starts again", "agent", agent.pk, agent.name) for agent in revived
+        Fact("agent.revived", YARD, f"{agent.name} starts again", "agent", agent.pk, agent.name)
+        for agent in revived
     )
     return len(revived)
 

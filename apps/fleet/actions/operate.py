@@ -58,7 +58,11 @@ def restart(*, agent: Agent, actor: Actor, now: datetime) -> Agent:
     """Start it again in its workspace as it is; a live one is stopped first."""
     allowed(agent, "restart", actor)
     if agent.state in LIVE:
-        fields = {"desired": Desired.STOPPED, "restart_at": now, "stop_requested_at": agent.stop_requested_at or now}
+        fields = {
+            "desired": Desired.STOPPED,
+            "restart_at": now,
+            "stop_requested_at": agent.stop_requested_at or now,
+        }
     elif not agent.workspace_path:
         raise AgentRefused(f"{agent.name} never got a workspace: retry it from its wave.")
     else:
@@ -110,6 +114,15 @@ def drain_host(*, host: Host, draining: bool, actor: Actor) -> Host:
     require(actor, Role.OPERATOR, "drain hosts")
     if Host.objects.filter(pk=host.pk, draining=not draining).update(draining=draining) == 1:
         word = "drains: no new agents" if draining else "takes agents again"
-        record(Fact("host.draining" if draining else "host.open", actor, f"{host.name} {word}", "host", host.pk, host.name))
+        record(
+            Fact(
+                "host.draining" if draining else "host.open",
+                actor,
+                f"{host.name} {word}",
+                "host",
+                host.pk,
+                host.name,
+            )
+        )
     host.refresh_from_db()
     return host

@@ -46,7 +46,9 @@ def create_agents(*, specs: Sequence[AgentSpec], hosts: Sequence[Host]) -> list[
 def claim_for_preparation(pks: Iterable[int]) -> list[int]:
     """Of `pks`, those that were planned and are now being prepared, by this caller alone."""
     return [
-        pk for pk in pks if Agent.objects.filter(pk=pk, state=State.PLANNED).update(state=State.PREPARING) == 1
+        pk
+        for pk in pks
+        if Agent.objects.filter(pk=pk, state=State.PLANNED).update(state=State.PREPARING) == 1
     ]
 
 
@@ -58,7 +60,8 @@ def give_back(pks: Iterable[int]) -> int:
 def mark_ready(*, agent_pk: int, workspace_path: str, git_directory: str) -> bool:
     rows = Agent.objects.filter(pk=agent_pk, state=State.PREPARING)
     return (
-        rows.update(state=State.READY, workspace_path=workspace_path, git_directory=git_directory, reason="") == 1
+        rows.update(state=State.READY, workspace_path=workspace_path, git_directory=git_directory, reason="")
+        == 1
     )
 
 
@@ -93,7 +96,8 @@ def withdraw(*, agents: Sequence[Agent], reason: str, actor: Actor, now: datetim
         )
     ]
     record_all(
-        Fact("agent.stopped", actor, f"{agent.name}: {reason}", "agent", agent.pk, agent.name) for agent in gone
+        Fact("agent.stopped", actor, f"{agent.name}: {reason}", "agent", agent.pk, agent.name)
+        for agent in gone
     )
     return len(gone)
 

@@ -109,7 +109,9 @@ def ending(*, exit_code: int | None, asked: bool, signalled_by_us: bool, result_
 
 def restart_delay(*, policy: str, state: str, restarts: int, limit: int) -> float | None:
     """Seconds until an ended agent is started again by itself: 1, 2, 4, …; None when it isn't."""
-    wanted = (state == "lost" and policy in {"lost", "failure"}) or (state == "failed" and policy == "failure")
+    wanted = (state == "lost" and policy in {"lost", "failure"}) or (
+        state == "failed" and policy == "failure"
+    )
     if not wanted or restarts >= limit:
         return None
     return float(2**restarts)

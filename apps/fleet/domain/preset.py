@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
 from apps.fleet.domain.output import PARSERS
@@ -57,7 +58,10 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class LaunchValues:
-    """What placeholders stand for. `git_dir` is the repository's common git directory, `project` holds `agentkit`."""
+    """What placeholders stand for. `project` is the directory that holds `agentkit`.
+
+    `git_dir` is the workspace's own git directory, as `git rev-parse --absolute-git-dir` says there.
+    """
 
     workspace: str = ""
     prompt: str = ""
@@ -67,6 +71,12 @@ class LaunchValues:
     python: str = ""
     project: str = ""
     command: tuple[str, ...] = ()
+
+    @property
+    def git_common_dir(self) -> str:
+        """Where the branches and objects lie: a linked worktree's directory is `worktrees/NAME` in there."""
+        path = PurePosixPath(self.git_dir)
+        return str(path.parent.parent) if path.parent.name == "worktrees" else self.git_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,7 @@ class Launch:
     stdin: bytes | None
 
 
-PLACEHOLDERS = frozenset(each.name for each in fields(LaunchValues))
+PLACEHOLDERS = frozenset(each.name for each in fields(LaunchValues)) | {"git_common_dir"}
 
 
 def parse_preset(name: str, mapping: Mapping[str, Any]) -> Preset:
@@ -100,8 +110,8 @@ def _parse(name: str, mapping: Mapping[str, Any]) -> Preset:
         raise PresetError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_READERS))}")
     if missing := [key for key in ("argv", "executable") if key not in mapping]:
         raise PresetError(f"{missing[0]} is missing")
-    values = {key: _READERS[key](key, value) for key, value in mapping.items()}
-    preset = Preset(name=name, title=values.pop("title", name), **values)
+    values: dict[str, Any] = {key: _READERS[key](key, value) for key, value in mapping.items()}
+    preset = Preset(**({"name": name, "title": name} | values))
     _check(preset)
     return preset
 
@@ -112,6 +122,8 @@ def _check(preset: Preset) -> None:
         raise PresetError("argv is empty: its first item is the program")
     for text in (*arguments, *preset.env_add.values()):
         _check_placeholders(text)
+    if "{" in preset.executable and preset.executable not in ("{python}", "{command}"):
+        raise PresetError("executable must be a name, a path, {python} or {command}")
     if preset.needs_command and not preset.takes_command:
         raise PresetError("needs_command is true, but argv has no {command…}")
     if preset.needs_prompt and preset.stdin != "prompt" and not _mentions(preset, "prompt", "prompt_file"):
@@ -180,6 +192,8 @@ def launch_environment(launch: Launch, inherited: Mapping[str, str]) -> dict[str
 def _check_values(preset: Preset, values: LaunchValues) -> None:
     if preset.needs_prompt and not values.prompt.strip():
         raise LaunchRefused(f"The preset {preset.name} needs a prompt.")
+    if "{" in preset.executable and preset.executable not in ("{python}", "{command}"):
+        raise PresetError("executable must be a name, a path, {python} or {command}")
     if preset.needs_command and not values.command:
         raise LaunchRefused(f"The preset {preset.name} needs a command: give it after --.")
     if values.command and not preset.takes_command:
@@ -200,7 +214,7 @@ def _arguments(preset: Preset, text: str, values: LaunchValues, before: list[str
     filled = _fill(text, values)
     if text.startswith("{prompt}") and filled.startswith("-") and "--" not in before:
         raise LaunchRefused(
-            f"The prompt starts with a dash, and {preset.name} would take it for an option. Start it with a word."
+            f"{preset.name} would take this prompt for an option: start it with something but a dash."
         )
     return [filled]
 
@@ -215,7 +229,7 @@ def _fill(text: str, values: LaunchValues) -> str:
 
 def _check_lengths(argv: list[str]) -> None:
     for argument in argv:
-        size = len(argument.encode("utf-8", "surrogateescape" if argument.isprintable() else "replace"))
+        size = len(argument.encode("utf-8", "surrogatepass"))
         if size > MAX_ARGUMENT_BYTES:
             raise LaunchRefused(f"An argument has {size} bytes; the system allows {MAX_ARGUMENT_BYTES}.")
 

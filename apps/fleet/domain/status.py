@@ -19,8 +19,10 @@ class Signs:
 
 
 def status_of(signs: Signs) -> str:
-    """"busy", "idle" or "waiting". Idle is never taken for waiting: only the agent's own word means that it asks."""
-    if signs.word == "waiting" and (signs.output_age is None or (signs.word_age or 0.0) <= signs.output_age + 1.0):
+    """ "busy", "idle" or "waiting". Idle is never taken for waiting: only the agent's own word means that it asks."""
+    if signs.word == "waiting" and (
+        signs.output_age is None or (signs.word_age or 0.0) <= signs.output_age + 1.0
+    ):
         return "waiting"
     if signs.word in {"busy", "idle"} and signs.word_age is not None and signs.word_age < WORD_LASTS:
         return signs.word

@@ -29,7 +29,7 @@ def find_executable(
 ) -> Path | None:
     """The program that the preset starts, looked up in `path_env` alone; None where it isn't installed.
 
-    A preset that runs the operator's command starts the first word of it, which may be a path in the workspace.
+    The preset `command` starts the first word of the command, which may be a path in the workspace.
     """
     if preset.executable == "{python}":
         return Path(sys.executable)

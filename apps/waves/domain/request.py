@@ -40,11 +40,17 @@ def problems(request: WaveRequest) -> dict[str, str]:
     if not request.repository:
         found["repository"] = "Name a repository, or give its path."
     if request.restart_policy not in POLICIES:
-        found["restart_policy"] = f"“{request.restart_policy}” is no policy: give one of {', '.join(POLICIES)}."
+        found["restart_policy"] = (
+            f"“{request.restart_policy}” is no policy: give one of {', '.join(POLICIES)}."
+        )
     if len(request.prompt) > MAX_PROMPT:
-        found["prompt"] = f"The prompt has {len(request.prompt)} characters: at most {MAX_PROMPT} are passed on."
+        found["prompt"] = (
+            f"The prompt has {len(request.prompt)} characters: at most {MAX_PROMPT} are passed on."
+        )
     if "\0" in request.prompt or any("\0" in word for word in request.command):
-        found["prompt"] = "Programs can't be given a NUL character: remove it from the prompt and the command."
+        found["prompt"] = (
+            "Programs can't be given a NUL character: remove it from the prompt and the command."
+        )
     if len(request.role) > 40:
         found["role"] = "A role's name has at most 40 characters."
     return found

@@ -53,7 +53,9 @@ def to_prepare(places: Sequence[Place], step_size: int) -> list[int]:
 
 def current_step(places: Sequence[Place]) -> int | None:
     """The lowest step with a member that was not let start yet."""
-    return min((place.step for place in places if place.state in UNSTARTED and not place.released), default=None)
+    return min(
+        (place.step for place in places if place.state in UNSTARTED and not place.released), default=None
+    )
 
 
 def gate(places: Sequence[Place], step: int, passed: int) -> tuple[bool, str]:
@@ -85,7 +87,9 @@ def to_release(
             return Next(waiting_for=f"step {step} to come up")
         if since_step_ms is not None and since_step_ms < pause_ms:
             return Next(waiting_for="the pause between steps")
-    ready = [place.pk for place in places if place.step == step and place.state == "ready" and not place.released]
+    ready = [
+        place.pk for place in places if place.step == step and place.state == "ready" and not place.released
+    ]
     return Next(release=ready, waiting_for="" if ready else "workspaces being prepared")
 
 

@@ -2,8 +2,8 @@
 
 import re
 
-from apps.fleet.domain.output.observation import Observation, Usage, count, money
-from apps.fleet.domain.output.parser import LineParser, activity
+from apps.fleet.domain.output.observation import Observation, Status, Usage, count, money
+from apps.fleet.domain.output.parser import LineParser, activity, result
 
 _AMOUNT = r"([0-9][0-9.,]*[kM]?)"
 _SENT = re.compile(rf"Tokens: {_AMOUNT} sent")
@@ -11,6 +11,11 @@ _RECEIVED = re.compile(rf"{_AMOUNT} received\.")
 _WRITTEN = re.compile(rf"{_AMOUNT} cache write")
 _HIT = re.compile(rf"{_AMOUNT} cache hit")
 _SESSION_COST = re.compile(r"\$([0-9][0-9.,]*) session\.")
+# Those that it doesn't try again. It exits with 0 all the same.
+_GIVES_UP = re.compile(r"litellm\.(Authentication|BadRequest|ContextWindowExceeded|NotFound)Error: ")
+# Without a model and a key it offers a sign-in, and with --yes-always it accepts.
+_WANTS_SIGN_IN = re.compile(r"Waiting up to \d+ minutes for you to finish in the browser")
+_TELLING = (b"Tokens: ", b"Cost: ", b"Waiting ", b"litellm.")
 _SCALES = {"k": 1_000, "M": 1_000_000}
 
 
@@ -20,16 +25,22 @@ class AiderParser(LineParser):
     The price is the session's so far, and may come on a line of its own.
     """
 
-    def read_line(self, line: bytes) -> list[Observation]:
+    def read_line(self, line: bytes) -> list[Observation] | None:
+        if not line.startswith(_TELLING):
+            return None
         text = line.decode("utf-8", "replace")
         before = self._usage
         if text.startswith("Tokens: "):
             self._usage += _tokens(text)
-        if (cost := _SESSION_COST.search(text)) and text.startswith(("Tokens: ", "Cost: ")):
+        if text.startswith(("Tokens: ", "Cost: ")) and (cost := _SESSION_COST.search(text)):
             self._usage = _at_price(self._usage, cost.group(1))
         if self._usage != before:
             return [self._usage]
-        return activity(text)
+        if _WANTS_SIGN_IN.match(text):
+            return [Status("waiting"), *activity(text)]
+        if _GIVES_UP.match(text):
+            return [result(False, text), *activity(text)]
+        return None
 
 
 def _tokens(text: str) -> Usage:

@@ -39,9 +39,13 @@ class ClaudeParser(JsonLineParser):
         return []
 
     def _system(self, event: dict[str, Any]) -> list[Observation]:
-        if event.get("subtype") != "init":
-            return []
-        return [*session(event.get("session_id")), Status("busy")]
+        match event.get("subtype"):
+            case "init":
+                return [*session(event.get("session_id")), Status("busy")]
+            case "api_retry":
+                attempt, most = count(event.get("attempt")), count(event.get("max_retries"))
+                return activity(f"The model's API fails: retry {attempt} of {most}")
+        return []
 
     def _assistant(self, event: dict[str, Any]) -> list[Observation]:
         message = object_at(event, "message")
@@ -94,7 +98,7 @@ def _tokens(usage: dict[str, Any]) -> Usage:
 
 
 def _run_totals(event: dict[str, Any]) -> Usage | None:
-    """`modelUsage` counts every model of the run, `usage` the main conversation alone. Older versions lack one."""
+    """`modelUsage` counts every model of the run, `usage` the main conversation. Old versions lack one."""
     cost = Usage(cost_usd=money(event.get("total_cost_usd")))
     models = [_model_tokens(model) for model in object_at(event, "modelUsage").values()]
     if models:

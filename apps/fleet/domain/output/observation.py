@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 State = Literal["busy", "idle", "waiting"]
 
@@ -74,13 +74,15 @@ def _add_costs(one: float | None, other: float | None) -> float | None:
 
 def count(value: object) -> int:
     """A token count out of untrusted JSON: 0 for what isn't one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return 0
-    return int(min(max(value, 0), MAX_COUNT))
+    return int(min(max(value, 0), MAX_COUNT)) if _is_number(value) else 0
 
 
 def money(value: object) -> float | None:
     """A price in US dollars out of untrusted JSON: None for what isn't one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(min(max(value, 0.0), MAX_COST_USD))
+    return float(min(max(value, 0), MAX_COST_USD)) if _is_number(value) else None
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -16,8 +16,10 @@ from apps.fleet.domain.output.parser import (
 
 
 class OpencodeParser(JsonLineParser):
-    """Each `step_finish` has the tokens and the price of its own step. A step that ends for any reason but tool
-    calls ends the work."""
+    """Each `step_finish` has the tokens and the price of its own step.
+
+    A step that ends for any reason but tool calls ends the work.
+    """
 
     def __init__(self, counted: Usage = NOTHING_COUNTED) -> None:
         super().__init__(counted)

@@ -1,6 +1,7 @@
 """What all parsers share: bytes in, observations out, never an exception for what an agent printed."""
 
 import re
+from collections import deque
 from typing import Any, Protocol
 
 import msgspec
@@ -13,13 +14,14 @@ ACTIVITY_CHARACTERS = 200
 RESULT_CHARACTERS = 2_000
 NOTHING_COUNTED = Usage()
 
+_WORD = re.compile(rb"[\w\x80-\xff]")
 # It may be handed back to the tool as an argument: no leading dash, nothing but name characters.
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 
 class Parser(Protocol):
     def feed(self, data: bytes) -> list[Observation]:
-        """Observations in the order of the output. Any cut of the output into pieces gives the same totals."""
+        """Observations in the order of the output. However it is cut, the totals are the same."""
 
     @property
     def pending(self) -> int:
@@ -47,12 +49,25 @@ class LineParser:
         return self._buffer.skipped
 
     def feed(self, data: bytes) -> list[Observation]:
-        observations: list[Observation] = []
-        for line in self._buffer.feed(data):
-            observations.extend(self._news(self.read_line(line)))
-        return observations
+        """Of lines that are mere words, only the last one is made plain, unless an event came after it.
 
-    def read_line(self, line: bytes) -> list[Observation]:
+        That is what costs: a tool may print a hundred megabytes of them a second.
+        """
+        observations: list[Observation] = []
+        words: deque[bytes] = deque(maxlen=8)
+        for line in self._buffer.feed(data):
+            found = self.read_line(line)
+            if found is not None:
+                observations.extend(self._news(found))
+                words.clear()
+            elif _WORD.search(line):
+                words.append(line)
+        said = (activity(line.decode("utf-8", "replace")) for line in reversed(words))
+        # A line may hold nothing but escapes, as the one that switches colours off at the end.
+        return observations + self._news(next(filter(None, said), []))
+
+    def read_line(self, line: bytes) -> list[Observation] | None:
+        """What the line tells, or None if it is mere words."""
         raise NotImplementedError
 
     def _news(self, observations: list[Observation]) -> list[Observation]:
@@ -65,13 +80,11 @@ class LineParser:
 
 
 class JsonLineParser(LineParser):
-    """One JSON object a line. What isn't one is shown as activity: tools print warnings between their events."""
+    """One JSON object a line. Anything else is words: tools print warnings between their events."""
 
-    def read_line(self, line: bytes) -> list[Observation]:
+    def read_line(self, line: bytes) -> list[Observation] | None:
         event = json_object(line)
-        if event is not None:
-            return self.read_event(event)
-        return activity(line.decode("utf-8", "replace"))
+        return None if event is None else self.read_event(event)
 
     def read_event(self, event: dict[str, Any]) -> list[Observation]:
         raise NotImplementedError

@@ -1,0 +1,43 @@
+"""What agents report (samples) and what hosts read off them (readings), as they lie in the stream."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_MS = 1e11  # three years; the sketch takes 1e12
+MAX_BYTES = 2**62
+
+Kind = Annotated[str, Meta(pattern=r"^[a-z0-9_.:\-]{1,64}\Z")]
+Text64 = Annotated[str, Meta(max_length=64)]
+Text200 = Annotated[str, Meta(max_length=200)]
+Milliseconds = Annotated[float, Meta(ge=0, le=MAX_MS)]
+ByteCount = Annotated[int, Meta(ge=0, le=MAX_BYTES)]
+Outcome = Literal["ok", "error", "induced"]
+
+
+class Sample(msgspec.Struct, array_like=True, gc=False):
+    """One operation of an agent. "induced" failed on purpose, as a drill does. `ms` includes `wait_ms`."""
+
+    kind: Kind
+    end: float
+    ms: Milliseconds
+    wait_ms: Milliseconds
+    outcome: Outcome
+    wait_kind: Text64 = ""
+    memory: ByteCount = 0
+    task: Text200 = ""
+    note: Text200 = ""
+
+
+class Reading(msgspec.Struct, array_like=True, gc=False):
+    """An agent's process tree as its host saw it: bytes resident, cores busy, bytes moved so far."""
+
+    agent: int
+    group: str
+    role: str
+    at: float
+    memory: int
+    cpu_cores: float
+    read_bytes: int = 0
+    write_bytes: int = 0

@@ -1,0 +1,33 @@
+"""The windows that snapshots cover, and how finely each is looked at."""
+
+from dataclasses import dataclass
+
+from apps.telemetry.domain.series import SECOND, SPAN, TEN, ceil_to
+
+SPARKLINE_POINTS = 24
+
+
+@dataclass(frozen=True)
+class Window:
+    """`step`: width of the tallies it is made of. `point`: width of a chart's point. `every`: seconds between
+    two snapshots. All in seconds."""
+
+    seconds: int
+    step: int
+    point: int
+    every: int
+
+    def start(self, end: int) -> int:
+        """Where the window that ends at this second starts: a multiple of `step`."""
+        return ceil_to(end - self.seconds, self.step)
+
+
+WINDOWS = {
+    window.seconds: window
+    for window in (
+        Window(60, SECOND, point=1, every=1),
+        Window(300, SECOND, point=5, every=5),
+        Window(3_600, TEN, point=30, every=15),
+        Window(86_400, SPAN, point=900, every=60),
+    )
+}
