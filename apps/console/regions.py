@@ -31,7 +31,7 @@ PARAMETERS: dict[str, Callable[[str], str]] = {
     "window": of("|".join(WINDOWS), DEFAULT_WINDOW),
     "at": of(r"[a-z]{1,20}"),
     "state": of(r"[a-z]{1,20}", "all"),
-    "sort": of(r"[a-z0-9]{1,20}", "name"),
+    "sort": of(r"[a-z0-9]{1,20}", "active"),
     "wave": of(r"[\w.-]{1,40}"),
     "kind": of(r"[\w.]{1,60}"),
     "actor": of(r".{1,150}"),

@@ -12,7 +12,7 @@ from apps.console import display
 from apps.console.agents.facts import facts_of
 from apps.console.agents.numbers import numbers_of
 from apps.console.agents.rows import ROW_FIELDS, VERBS, word_of
-from apps.console.agents.selection import FIGURE_SORTS, by_figure, chips, is_filtered, matching
+from apps.console.agents.selection import FIGURE_SORTS, by_figure, chips, in_order, is_filtered, matching
 from apps.console.agents.table import table_of
 from apps.console.charts import agent_chart_data
 from apps.console.moment import Moment, count_states
@@ -64,7 +64,8 @@ def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> "Page[Agent]
         rows = Agent.objects.only(*ROW_FIELDS).in_bulk(list(page))
         page.object_list = [rows[pk] for pk in page if pk in rows]
         return page
-    ordered = agents.order_by("-pk" if sort == "newest" else "pk")
+    # A wave's own page keeps the order of its numbers.
+    ordered = agents.order_by("pk") if view.region == "wave_agents" and not sort else in_order(agents, sort)
     return Paginator(ordered.only(*ROW_FIELDS), PAGE).get_page(view.page)
 
 

@@ -104,7 +104,7 @@ def disk_meter(host: Host) -> Meter:
 
 
 def pressure_meters(host: Host) -> list[Meter]:
-    pairs = (("memory", host.memory_pressure), ("CPU", host.cpu_pressure), ("I/O", host.io_pressure))
+    pairs = (("Memory", host.memory_pressure), ("CPU", host.cpu_pressure), ("I/O", host.io_pressure))
     return [pressure_meter(word, value) for word, value in pairs]
 
 
