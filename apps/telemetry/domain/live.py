@@ -68,8 +68,9 @@ class Live:
             known = self._agent(reading.agent, reading.group, reading.role, at)
             known.memory, known.cpu, known.gauged_at = reading.memory, reading.cpu_cores, at
 
-    def restore(self, *, step: int, start: int, kept: Iterable[Kept]) -> None:
-        """Puts back what rollups kept of one stretch of time; in order of time, before anything is added."""
+    def restore(self, *, step: int, start: int, kept: Iterable[Kept], fold: bool = False) -> None:
+        """Puts back what rollups kept of one stretch of time; in order of time, before anything is added.
+        `fold`: no coarser rollup holds it."""
         whole = Tally()
         memory = 0
         for agent, group, role, tally in kept:
@@ -79,9 +80,9 @@ class Live:
             whole.merge(tally)
             whole.add_group(group, tally.operations)
             memory += tally.memory
-            known.series.restore(step, start, tally)
+            known.series.restore(step, start, tally, fold=fold)
         whole.memory = memory
-        self.yard.restore(step, start, whole)
+        self.yard.restore(step, start, whole, fold=fold)
         self.since = min(self.since or start, float(start))
 
     def advance(self, now: float) -> None:
