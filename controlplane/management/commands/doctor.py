@@ -12,7 +12,7 @@ SIGNS = {"ok": "✓", "note": "·", "warning": "!", "error": "✗"}
 
 
 class Command(BaseCommand):
-    help = "Look at what an operator can get wrong on this machine, and say what to do. Exit 1 if something must be done."
+    help = "Look at what can be wrong on this machine, and say what to do. Exit 1 if something must be done."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
