@@ -57,6 +57,7 @@ class Client:
         self._delivery: Delivery | None = None
         self._problem = ""
         self._is_closing = False
+        self._is_abandoned = False
         self._wake_read = self._wake_write = -1
 
     @classmethod
@@ -110,8 +111,16 @@ class Client:
         if thread is not None:
             thread.join(timeout)
         with self._lock:
-            problem = self._problem or (self._delivery.problem if self._delivery else "")
-            return Receipt(self._outbox.acked, self._outbox.left(), self._outbox.dropped, problem)
+            self._is_abandoned = True
+            if self._delivery is not None:
+                self._delivery.abandoned.set()
+            self._wake()
+            return Receipt(self._outbox.acked, self._outbox.left(), self._outbox.dropped, self.problem)
+
+    @property
+    def problem(self) -> str:
+        """Why samples don't arrive at the moment; empty when they do."""
+        return self._problem or (self._delivery.problem if self._delivery else "")
 
     def _start(self, wakes: bool) -> None:
         if self._thread is None and not self._is_closing:
@@ -168,6 +177,8 @@ class Client:
             self._delivery = delivery
             if self._is_closing:
                 delivery.closing.set()
+            if self._is_abandoned:
+                delivery.abandoned.set()
         return delivery
 
 

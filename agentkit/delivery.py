@@ -28,12 +28,16 @@ REFUSED = {401, 403, 404, 4401, 4403, 4426}
 
 
 class Delivery:
-    """`lock` guards the outbox; a byte on `wake_fd` ends a wait; `closing` asks it to flush and stop."""
+    """`lock` guards the outbox; a byte on `wake_fd` ends a wait.
+
+    `closing` asks it to flush and stop, `abandoned` to stop whatever is left.
+    """
 
     def __init__(
         self, *, url: str, token: str, client: str, outbox: Outbox, lock: Lock, wake_fd: int, ack_timeout: float
     ) -> None:
         self.closing = Event()
+        self.abandoned = Event()
         self.problem = ""
         self.is_refused = False
         self._url = url
@@ -62,8 +66,8 @@ class Delivery:
                 self._rest(jittered(PAUSE_REFUSED) if self.is_refused else pause_after(self._failures))
 
     def _is_over(self) -> bool:
-        if not self.closing.is_set():
-            return False
+        if self.abandoned.is_set() or not self.closing.is_set():
+            return self.abandoned.is_set()
         with self._lock:
             return self.is_refused or self._outbox.is_empty()
 
@@ -81,7 +85,7 @@ class Delivery:
     def _greet(self, connection: Connection) -> None:
         """Nothing is sent before the gateway's hello: a refused token must not cost samples."""
         deadline = time.monotonic() + HELLO_TIMEOUT
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - time.monotonic()) > 0 and not self.abandoned.is_set():
             messages, _ = connection.receive(left)
             drain(self._wake_fd, 0)
             for message in messages:

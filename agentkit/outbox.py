@@ -51,14 +51,14 @@ class Outbox:
                 return False
         return self._touch(now) or len(self._waiting) == self.batch
 
-    def tell(self, now: float, **status: str | None) -> bool:
+    def tell(self, at: float, /, **status: str | None) -> bool:
         """What the agent is doing (`now=`) and how (`state=`); it travels with the next frame."""
         told = {key: one_line(value) for key, value in status.items() if value is not None}
         if told.items() <= self._status.items():
             return False
         self._status |= told
         self._status_is_new = True
-        return self._touch(now)
+        return self._touch(at)
 
     def is_empty(self) -> bool:
         return not (self._waiting or self._sent or self._status_is_new)
