@@ -37,3 +37,17 @@ def plain_text(text: str, limit: int | None = None, *, keep_lines: bool = False)
 
 def _lines(text: str) -> list[str]:
     return [_BLANKS.sub(" ", line).strip() for line in text.split("\n")]
+
+
+# As above, but a tab is kept: a log is read with its indentation and its columns.
+_UNPRINTABLE_BUT_TAB = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+"
+)
+
+
+def terminal_text(text: str) -> str:
+    """What a terminal would have left on the screen of `text`, line by line: without escapes and control characters,
+    and of a line that was overwritten after a carriage return its last state. Blanks and tabs stay."""
+    text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    return "\n".join(_UNPRINTABLE_BUT_TAB.sub("", line) for line in lines)
