@@ -47,14 +47,17 @@ def env_list(name: str, default: list[str]) -> list[str]:
 def local_secret_key(home: Path) -> str:
     """The key kept in the home: made once, readable by its owner alone."""
     path = home / "secret_key"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    key = secrets.token_urlsafe(48)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key)
-    return key
+    if not path.exists():
+        draft = home / f"secret_key.{secrets.token_hex(4)}"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            path.hardlink_to(draft)  # whole or not at all, and the first one wins
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
 
 
 def database_from_url(url: str, home: Path) -> dict[str, Any]:
@@ -88,7 +91,7 @@ def sqlite_database(path: Path) -> dict[str, Any]:
             # IMMEDIATE: a transaction that will write waits at its start instead of failing in its middle.
             "transaction_mode": "IMMEDIATE",
             "timeout": 30,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-8000;",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;",
         },
         "TEST": {"NAME": str(path.with_name("test.sqlite3"))},
     }

@@ -28,6 +28,7 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [])
 
 INSTALLED_APPS = [
     "daphne",
+    "controlplane",
     "apps.console",
     "apps.scheduler",
     "apps.gateway",
@@ -162,4 +163,5 @@ MAX_MEMORY_PRESSURE = env_float("SWARMYARD_MAX_MEMORY_PRESSURE", 20.0)  # PSI so
 # Live view
 PUSH_TICK_SECONDS = env_float("SWARMYARD_PUSH_TICK", 1.0)
 TELEMETRY_TICK_SECONDS = env_float("SWARMYARD_TELEMETRY_TICK", 1.0)
-GATEWAY_URL = env_str("SWARMYARD_GATEWAY_URL", "ws://127.0.0.1:8001/ws/v1/agents/")
+GATEWAY_URL_SET = env_str("SWARMYARD_GATEWAY_URL", "")
+GATEWAY_URL = GATEWAY_URL_SET or "ws://127.0.0.1:8001/ws/v1/agents/"

@@ -1,0 +1,67 @@
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+
+from apps.access.domain.tokens import new_token, token_hash
+from apps.access.exceptions import LinkRefused
+from apps.access.models import ApiToken, Membership, SignInLink
+from apps.access.roles import require
+from apps.events.actions import Fact, record
+from apps.events.domain.actor import YARD, Actor, Role
+
+LINK_LIFETIME = timedelta(minutes=15)
+
+
+@transaction.atomic
+def make_sign_in_link(*, username: str, now: datetime) -> str:
+    """A token that signs `username` in once; an unknown user is made with the role admin. Returns the token."""
+    users = get_user_model().objects
+    user, created = users.get_or_create(username=username)
+    if created:
+        user.set_unusable_password()
+        user.save()
+        Membership.objects.create(user=user, role=Role.ADMIN)
+    token = new_token("link")
+    SignInLink.objects.create(user=user, token_hash=token_hash(token), expires_at=now + LINK_LIFETIME)
+    record(Fact("access.link_made", YARD, f"sign-in link for {username}", subject=username))
+    return token
+
+
+@transaction.atomic
+def redeem_sign_in_link(*, token: str, now: datetime) -> Any:
+    """The user whom the link signs in. Raises LinkRefused when it is unknown, used or expired."""
+    links = SignInLink.objects.filter(token_hash=token_hash(token), used_at=None, expires_at__gt=now)
+    if links.update(used_at=now) != 1:
+        raise LinkRefused(
+            "This sign-in link is unknown, expired or used already. `python manage.py signin` makes a new one."
+        )
+    user = SignInLink.objects.select_related("user").get(token_hash=token_hash(token)).user
+    record(
+        Fact(
+            "access.signed_in", YARD, f"{user.get_username()} signed in by link", subject=user.get_username()
+        )
+    )
+    return user
+
+
+@transaction.atomic
+def make_api_token(
+    *, user: Any, name: str, role: Role, actor: Actor, expires_at: datetime | None = None
+) -> str:
+    """A new API token; shown once, here."""
+    require(actor, role, f"make a token with the role {role.word}")
+    token = new_token("yard")
+    ApiToken.objects.create(
+        user=user, name=name, role=role, token_hash=token_hash(token), expires_at=expires_at
+    )
+    record(Fact("access.token_made", actor, f"API token “{name}” ({role.word})", subject=name))
+    return token
+
+
+@transaction.atomic
+def revoke_api_token(*, token: ApiToken, actor: Actor, now: datetime) -> None:
+    require(actor, Role(token.role), "revoke this token")
+    if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now) == 1:
+        record(Fact("access.token_revoked", actor, f"API token “{token.name}” revoked", subject=token.name))

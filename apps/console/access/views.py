@@ -1,0 +1,81 @@
+"""Signing in and out."""
+
+from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.access.actions import redeem_sign_in_link
+from apps.access.exceptions import LinkRefused
+from apps.access.roles import role_of
+from apps.console.access.attempts import LIMIT, SPAN, Attempts
+from apps.console.pages import now
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+WRONG = "This name and password don't belong together, or the account is closed."
+NO_ROLE = "This account has no role yet: an admin gives it one under Admin, Memberships."
+BLOCKED = f"{LIMIT} failed attempts: wait {SPAN.seconds // 60} minutes, or run `python manage.py signin` for a link."
+
+attempts = Attempts()
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    target = safe_target(request)
+    if request.method == "GET":
+        if role_of(request.user) is not None:
+            return HttpResponseRedirect(target)
+        return sign_in_page(request, target)
+    name = request.POST.get("username", "")[:150]
+    key = (request.META.get("REMOTE_ADDR", ""), name)
+    if attempts.is_blocked(key, now()):
+        return sign_in_page(request, target, BLOCKED, name, status=429)
+    user = authenticate(request, username=name, password=request.POST.get("password", ""))
+    if user is None:
+        attempts.failed(key, now())
+        return sign_in_page(request, target, WRONG, name, status=400)
+    if role_of(user) is None:
+        return sign_in_page(request, target, NO_ROLE, name, status=403)
+    attempts.succeeded(key)
+    login(request, user)
+    return HttpResponseRedirect(target)
+
+
+def sign_in_page(request: HttpRequest, target: str, problem: str = "", name: str = "", status: int = 200) -> HttpResponse:
+    context = {"next": target, "problem": problem, "name": name}
+    return render(request, "console/access/sign_in.html", context, status=status)
+
+
+def safe_target(request: HttpRequest) -> str:
+    """Where to go after signing in: a page of ours, whatever the address says."""
+    target = request.POST.get("next") or request.GET.get("next") or "/"
+    return target if url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()) else "/"
+
+
+@login_not_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
+    """The link works once, and only by its button: programs that look at links in advance must not use it up."""
+    if request.method == "GET":
+        return render(request, "console/access/link.html", {})
+    try:
+        user = redeem_sign_in_link(token=token, now=now())
+    except LinkRefused as refusal:
+        return render(request, "console/access/link.html", {"problem": str(refusal)}, status=410)
+    login(request, user, backend=BACKEND)
+    return redirect("yard")
+
+
+@login_not_required
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return redirect("sign-in")

@@ -1,0 +1,130 @@
+"""The live regions of the agents' list and of one agent's page."""
+
+from collections import Counter
+
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.http import Http404
+from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
+
+from apps.console import display
+from apps.console.agents.facts import facts_of
+from apps.console.agents.numbers import numbers_of
+from apps.console.agents.rows import ROW_FIELDS, VERBS, word_of
+from apps.console.agents.selection import FIGURE_SORTS, by_figure, chips, is_filtered, matching
+from apps.console.agents.table import table_of
+from apps.console.charts import agent_chart_data
+from apps.console.moment import Moment, count_states
+from apps.console.regions import Fragment, Region, View
+from apps.events.models import Event
+from apps.fleet.models import Agent
+from apps.lib.text import plain_text
+
+PAGE = 100
+EVENTS = 30
+
+
+def agents_table(view: View, moment: Moment) -> Fragment:
+    scope = Agent.objects.filter(group=view.get("wave")) if view.get("wave") else Agent.objects.all()
+    counts = sum(count_states(scope).values(), Counter())
+    return agents_fragment(view, moment, counts, short=False)
+
+
+def agents_fragment(view: View, moment: Moment, counts: Counter[str], *, short: bool) -> Fragment:
+    """A page of the agents that match, with its rows as parts."""
+    shown = page_of(Agent.objects.filter(matching(view)), view, moment)
+    table = table_of(shown, view, moment, short=short)
+    tools = render_to_string("console/agents/chips.html", {"chips": chips(counts, view), "query": query_of(view)})
+    context = {
+        "view": view,
+        "tools": mark_safe(tools),  # noqa: S308 - rendered by its template
+        "table": table,
+        "page": shown,
+        "query": {**query_of(view), "state": view.get("state")},
+        "filtered": is_filtered(view),
+    }
+    shape = (view, table.shape, shown.paginator.num_pages)
+    parts = {"agents-chips": tools, **table.rows}
+    return Fragment(shape, lambda: render_to_string("console/agents/region.html", context), parts)
+
+
+def query_of(view: View) -> dict[str, str]:
+    """What the links inside a region keep of the address, beside their own parameter."""
+    names = ("q", "sort", "window") if view.region == "wave_agents" else ("q", "sort", "window", "wave")
+    return {name: view.get(name) for name in names if view.get(name)}
+
+
+def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> "Page[Agent]":
+    """The rows of the page that the view asks for, in its order."""
+    sort = view.get("sort")
+    if sort in FIGURE_SORTS:
+        order = by_figure(sort, moment.snapshot(view.window), set(agents.values_list("pk", flat=True)))
+        page = Paginator(order, PAGE).get_page(view.page)
+        rows = Agent.objects.only(*ROW_FIELDS).in_bulk(list(page))
+        page.object_list = [rows[pk] for pk in page if pk in rows]
+        return page
+    ordered = agents.order_by("-pk" if sort == "newest" else "pk")
+    return Paginator(ordered.only(*ROW_FIELDS), PAGE).get_page(view.page)
+
+
+def agent_of(view: View) -> Agent:
+    agent = Agent.objects.select_related("host").defer("prompt").filter(pk=int(view.get("pk") or 0)).first()
+    if agent is None:
+        raise Http404("There is no such agent.")
+    return agent
+
+
+def agent_head(view: View, moment: Moment) -> Fragment:
+    agent = agent_of(view)
+    sign, tone = display.STATE_SIGNS[agent.state]
+    context = {
+        "view": view,
+        "agent": agent,
+        "sign": sign,
+        "tone": tone,
+        "word": word_of(agent),
+        "now": plain_text(agent.activity, 200),
+        "reason": plain_text(agent.reason, 300),
+        "verbs": [verb for verb in VERBS if view.acts and agent.can(verb)],
+    }
+    return Fragment.simple(render_to_string("console/agents/head.html", context))
+
+
+def agent_facts(view: View, moment: Moment) -> Fragment:
+    context = {"view": view, "facts": facts_of(agent_of(view))}
+    return Fragment.simple(render_to_string("console/agents/facts.html", context))
+
+
+def agent_charts(view: View, moment: Moment) -> Fragment:
+    snapshot = moment.snapshot(view.window)
+    figures = snapshot.agents.get(int(view.get("pk") or 0)) if snapshot else None
+    data = agent_chart_data(snapshot, figures)
+    return Fragment.simple(render_to_string("console/charts_data.html", {"view": view, "data": data}))
+
+
+def agent_numbers(view: View, moment: Moment) -> Fragment:
+    context = {"view": view, "numbers": numbers_of(agent_of(view), view, moment)}
+    return Fragment.simple(render_to_string("console/agents/numbers.html", context))
+
+
+def agent_events(view: View, moment: Moment) -> Fragment:
+    events = Event.objects.about("agent", int(view.get("pk") or 0)).newest_first()[:EVENTS]
+    return Fragment.simple(render_to_string("console/events/feed.html", {"view": view, "events": events}))
+
+
+CHANGES = frozenset({"agent"})
+
+REGIONS = (
+    Region(
+        "agents_table",
+        agents_table,
+        ("window", "wave", "state", "q", "sort", "page"),
+        frozenset({"agent", "wave", "telemetry"}),
+    ),
+    Region("agent_head", agent_head, ("pk",), CHANGES),
+    Region("agent_facts", agent_facts, ("pk",), CHANGES),
+    Region("agent_numbers", agent_numbers, ("window", "pk"), CHANGES | {"telemetry"}),
+    Region("agent_charts", agent_charts, ("window", "pk"), frozenset({"telemetry"})),
+    Region("agent_events", agent_events, ("pk",), CHANGES),
+)

@@ -1,0 +1,131 @@
+"""One agent as a row of a table. Rows that didn't change aren't rendered again."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from django.template import Context, Template
+from django.template.loader import get_template
+from django.utils.safestring import SafeString
+
+from apps.console import display
+from apps.fleet.models import Agent, Desired, State
+from apps.lib.text import plain_text
+from apps.telemetry.snapshot import AgentFigures
+
+LATENCY_TARGET_MS = 200.0
+HIGH_WAIT_PCT = 10.0
+HIGH_MEMORY_PCT = 85
+VERBS = ("pause", "resume", "stop", "kill", "restart")
+ROW_FIELDS = (
+    "pk",
+    "name",
+    "group",
+    "role",
+    "state",
+    "desired",
+    "reason",
+    "activity",
+    "memory_bytes",
+    "memory_budget_mb",
+    "cost_usd",
+    "restarts",
+)
+MAX_CACHED = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a row shows, as it shows it."""
+
+    pk: int
+    sign: str
+    tone: str
+    word: str
+    label: str
+    role: str
+    now: str
+    rate: str
+    spark: str
+    p95: str
+    p95_tone: str
+    wait: str
+    wait_share: int
+    wait_tone: str
+    memory: str
+    memory_share: int
+    memory_tone: str
+    cost: str
+    verbs: str
+
+
+def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
+    sign, tone = display.STATE_SIGNS[agent.state]
+    memory = (figures.memory if figures else 0) or agent.memory_bytes
+    share = display.share(memory, agent.memory_budget_mb * display.MB)
+    p95 = figures.p95 if figures else None
+    wait = figures.wait_pct if figures else None
+    return Row(
+        pk=agent.pk,
+        sign=sign,
+        tone=tone,
+        word=word_of(agent),
+        label=label,
+        role=plain_text(agent.role, 40),
+        now=now_of(agent),
+        rate=display.rate(figures.throughput if figures else None),
+        spark=display.sparkline(figures.sparkline) if figures else "",
+        p95=display.milliseconds(p95),
+        p95_tone="bad" if p95 is not None and p95 > LATENCY_TARGET_MS else "",
+        wait=display.percent(wait),
+        wait_share=display.share(wait, 100.0),
+        wait_tone="high" if wait is not None and wait >= HIGH_WAIT_PCT else "",
+        memory=display.size_text(memory) if memory else display.NONE,
+        memory_share=share if agent.is_live else 0,
+        memory_tone="high" if agent.is_live and share >= HIGH_MEMORY_PCT else "",
+        cost=display.money(agent.cost_usd),
+        verbs=verbs_of(agent),
+    )
+
+
+def verbs_of(agent: Agent) -> str:
+    return " ".join(verb for verb in VERBS if agent.can(verb))
+
+
+def word_of(agent: Agent) -> str:
+    if agent.state == State.WAITING:
+        return "waiting"
+    if agent.state in (State.BUSY, State.IDLE, State.STARTING) and agent.desired == Desired.PAUSED:
+        return "pausing"
+    return agent.state
+
+
+def now_of(agent: Agent) -> str:
+    """What it does, or why it is where it is."""
+    if agent.is_ended or agent.state in (State.PAUSED, State.STOPPING):
+        return plain_text(agent.reason or agent.activity, 120)
+    return plain_text(agent.activity or agent.reason, 120)
+
+
+@cache
+def row_template() -> Template:
+    return get_template("console/agents/row.html").template  # type: ignore[attr-defined, no-any-return]
+
+
+_rendered: dict[tuple[int, str, bool], tuple[Row, SafeString]] = {}
+
+
+def row_html(row: Row, acts: bool) -> SafeString:
+    """The row; `acts` puts its menu of actions in it."""
+    key = (row.pk, row.label, acts)
+    known = _rendered.get(key)
+    if known and known[0] == row:
+        return known[1]
+    if len(_rendered) > MAX_CACHED:
+        _rendered.clear()
+    html = row_template().render(Context({"row": row, "acts": acts}))
+    _rendered[key] = (row, html)
+    return html
+
+
+def row_id(pk: int) -> str:
+    return f"agent-{pk}"

@@ -1,0 +1,145 @@
+"""The websocket of an open page: says what it shows, acknowledges frames, and is told what changed."""
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+
+from apps.access.roles import role_of
+from apps.console.catalogue import REGIONS
+from apps.console.live import Pusher, Viewer
+from apps.console.regions import View
+from apps.events.domain.actor import Role
+
+SIGNED_OUT = 4401
+FOREIGN_ORIGIN = 4403
+BAD_MESSAGE = 4400
+ROLE_CHANGED = 1012  # "come back": the page connects again and is rendered for its new role
+RECHECK_SECONDS = 15.0
+MAX_MESSAGE = 16_384
+MAX_REGIONS = 20
+
+pusher: Pusher | None = None
+
+
+def shared_pusher() -> Pusher:
+    """The one of this process; made inside the event loop that it belongs to."""
+    global pusher
+    if pusher is None:
+        pusher = Pusher()
+    return pusher
+
+
+class ConsoleConsumer(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        self.viewer: Viewer | None = None
+        self.recheck: asyncio.Task[None] | None = None
+        await self.accept()
+        if not is_same_origin(self.scope["headers"]):
+            await self.close(FOREIGN_ORIGIN)
+            return
+        self.role = await database_sync_to_async(role_in)(self.scope["session"])
+        if self.role is None:
+            await self.close(SIGNED_OUT)
+            return
+        self.viewer = Viewer(self.send_text, self.close)
+        shared_pusher().join(self.viewer)
+        self.recheck = asyncio.create_task(self.keep_checking())
+
+    async def disconnect(self, code: int) -> None:
+        if self.recheck:
+            self.recheck.cancel()
+        if self.viewer:
+            shared_pusher().leave(self.viewer)
+
+    async def send_text(self, text: str) -> None:
+        await self.send(text_data=text)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        message = parsed(text_data)
+        if self.viewer is None or self.role is None:
+            return
+        if message is None:
+            await self.close(BAD_MESSAGE)
+            return
+        if "ack" in message:
+            self.viewer.acknowledge(message["ack"])
+        if "pause" in message:
+            self.pause(bool(message["pause"]))
+        if "show" in message:
+            await self.show(message["show"])
+
+    def pause(self, wanted: bool) -> None:
+        assert self.viewer is not None
+        if wanted:
+            self.viewer.paused = True
+        else:
+            shared_pusher().resume(self.viewer)
+
+    async def show(self, addresses: Any) -> None:
+        assert self.viewer is not None
+        assert self.role is not None
+        views = views_of(addresses, self.role)
+        if views is None:
+            await self.close(BAD_MESSAGE)
+        elif not shared_pusher().show(self.viewer, views):
+            await self.close(1013)
+
+    async def keep_checking(self) -> None:
+        """Ends the connection soon after its session was ended, or its person's role changed."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            role = await database_sync_to_async(role_in)(fresh(self.scope["session"]))
+            if role != self.role:
+                await self.close(SIGNED_OUT if role is None else ROLE_CHANGED)
+                return
+
+
+def role_in(session: SessionBase) -> Role | None:
+    """The role of whoever the session belongs to; None when it has ended or has no role."""
+    request = HttpRequest()
+    request.session = session
+    return role_of(get_user(request))
+
+
+def fresh(session: Any) -> SessionBase:
+    """The session as it is stored now (the one of the connection was read when it was made)."""
+    return type(session._wrapped if hasattr(session, "_wrapped") else session)(session.session_key)
+
+
+def is_same_origin(headers: list[tuple[bytes, bytes]]) -> bool:
+    """The allowed-hosts check before this looks at names alone: a page on another port of this machine has the same
+    cookies, so the port must be ours too, or the origin be trusted by CSRF_TRUSTED_ORIGINS."""
+    values = {name: value.decode("latin1") for name, value in headers if name in (b"origin", b"host")}
+    origin = values.get(b"origin", "")
+    return urlsplit(origin).netloc == values.get(b"host") or origin in settings.CSRF_TRUSTED_ORIGINS
+
+
+def parsed(text: str | None) -> dict[str, Any] | None:
+    if text is None or len(text) > MAX_MESSAGE:
+        return None
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def views_of(addresses: Any, role: Role) -> list[View] | None:
+    """None when the list isn't one that a page of ours would send."""
+    if not isinstance(addresses, list) or len(addresses) > MAX_REGIONS:
+        return None
+    views = []
+    for address in addresses:
+        name, _, query = str(address).partition("?")
+        if name not in REGIONS:
+            return None
+        views.append(REGIONS[name].view(dict(parse_qsl(query)), role))
+    return views

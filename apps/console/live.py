@@ -1,0 +1,228 @@
+"""The live push: each region is rendered once for all who show it, and each viewer is sent what changed for them.
+
+A viewer acknowledges every frame. Who hasn't is sent nothing more (a slow browser gets the newest state later instead
+of a growing queue), and is dropped after a while. Hints only make a push come earlier: each region is rendered
+again each tick anyhow.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connections
+
+from apps.console.catalogue import REGIONS
+from apps.console.moment import Moment
+from apps.console.regions import Fragment, View, out_of_band
+from apps.events.hints import Hint, hint_batches
+
+log = logging.getLogger(__name__)
+
+HINT_PAUSE = 0.25  # seconds between two pushes at least
+DROP_AFTER = 30.0  # seconds without an acknowledgement
+MAX_VIEWS = 200  # distinct views rendered for all viewers together
+TOPICS = frozenset[str]().union(*(region.topics for region in REGIONS.values()))
+
+Send = Callable[[str], Awaitable[None]]
+Close = Callable[[int], Awaitable[None]]
+
+TRY_AGAIN = 1013
+
+
+@dataclass(eq=False)
+class Viewer:
+    """One open page: what it shows, what it was sent last, and whether it acknowledged that."""
+
+    send: Send
+    close: Close
+    views: tuple[View, ...] = ()
+    sent: dict[View, Fragment] = field(default_factory=dict)
+    frame: int = 0
+    waiting_since: float | None = None
+    paused: bool = False
+
+    def acknowledge(self, frame: int) -> None:
+        if frame == self.frame:
+            self.waiting_since = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.waiting_since is None and not self.paused and bool(self.views)
+
+    def changes(self, fragments: dict[View, Fragment]) -> list[str]:
+        """Elements to send; what they make of the page is taken as sent."""
+        elements: list[str] = []
+        for view in self.views:
+            fragment = fragments.get(view)
+            if fragment is not None:
+                elements += fragment.changes_since(self.sent.get(view))
+                self.sent[view] = fragment
+        return elements
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One turn of the pusher. `at`: when it began, unix seconds."""
+
+    number: int
+    at: float
+
+
+class Pusher:
+    """Renders and sends for all viewers of this process. Runs from the first viewer to the last."""
+
+    def __init__(self) -> None:
+        self.viewers: set[Viewer] = set()
+        self.fragments: dict[View, Fragment] = {}
+        self.rendered_at: dict[View, float] = {}
+        self.stale: set[View] = set()
+        self.ticks = 0
+        self.cpu_seconds = 0.0  # spent on rendering and sending since the start
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        # One thread, so one database connection, whatever the number of viewers.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="push")
+
+    def join(self, viewer: Viewer) -> None:
+        self.viewers.add(viewer)
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._listen())]
+
+    def leave(self, viewer: Viewer) -> None:
+        self.viewers.discard(viewer)
+        if not self.viewers:
+            for task in self._tasks:
+                task.cancel()
+            self._tasks = []
+            self.fragments.clear()
+            self.rendered_at.clear()
+            self._thread.submit(connections.close_all)
+
+    def show(self, viewer: Viewer, views: Iterable[View]) -> bool:
+        """What `viewer` wants to see from now on. False: too many different views are open, let the page poll."""
+        wanted = tuple(dict.fromkeys(views))
+        others = {view for other in self.viewers if other is not viewer for view in other.views}
+        if len(others | set(wanted)) > MAX_VIEWS:
+            return False
+        viewer.views, viewer.sent, viewer.waiting_since = wanted, {}, None
+        self.stale.update(wanted)
+        self._wake.set()
+        return True
+
+    def resume(self, viewer: Viewer) -> None:
+        viewer.paused = False
+        self._wake.set()
+
+    def take_hints(self, hints: Iterable[Hint]) -> None:
+        """Marks what the hints concern; an empty batch means that some may have been missed, so everything."""
+        hints = list(hints)
+        for view in self._views():
+            region = REGIONS[view.region]
+            if not hints or any(region.is_stale_by(hint.topic, hint.pk, view) for hint in hints):
+                self.stale.add(view)
+        if self.stale:
+            self._wake.set()
+
+    async def turn(self) -> None:
+        """Renders what is due and sends each ready viewer what changed."""
+        self.ticks += 1
+        tick = Tick(self.ticks, time.time())
+        ready = [viewer for viewer in self.viewers if viewer.is_ready]
+        due = self._due({view for viewer in ready for view in viewer.views})
+        self.stale -= due
+        if due:
+            self.fragments |= await self._render(due)
+            self.rendered_at |= dict.fromkeys(due, time.monotonic())
+        started = time.thread_time()
+        for viewer in ready:
+            await self._send(viewer, tick)
+        await self._drop_silent()
+        self._forget()
+        self.cpu_seconds += time.thread_time() - started
+
+    async def _run(self) -> None:
+        while True:
+            started = time.monotonic()
+            try:
+                await self.turn()
+            except Exception:
+                log.exception("a push failed; the next one comes at the next tick")
+            await self._pause(started)
+
+    async def _pause(self, started: float) -> None:
+        """Until the next tick, or a hint; never shorter than HINT_PAUSE."""
+        await asyncio.sleep(max(0.0, started + HINT_PAUSE - time.monotonic()))
+        try:
+            left = started + settings.PUSH_TICK_SECONDS - time.monotonic()
+            await asyncio.wait_for(self._wake.wait(), max(0.0, left))
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _listen(self) -> None:
+        async for hints in hint_batches(TOPICS):
+            self.take_hints(hints)
+
+    def _views(self) -> set[View]:
+        return {view for viewer in self.viewers for view in viewer.views}
+
+    def _due(self, views: set[View]) -> set[View]:
+        # A little early counts: a view that a hint refreshed just now waits for its own next tick.
+        oldest = time.monotonic() - settings.PUSH_TICK_SECONDS * 0.9
+        return {view for view in views if view in self.stale or self.rendered_at.get(view, 0.0) <= oldest}
+
+    async def _render(self, views: set[View]) -> dict[View, Fragment]:
+        fragments, seconds = await sync_to_async(render, thread_sensitive=False, executor=self._thread)(views)
+        self.cpu_seconds += seconds
+        return fragments
+
+    async def _send(self, viewer: Viewer, tick: Tick) -> None:
+        if viewer not in self.viewers or not viewer.is_ready:
+            return
+        elements = viewer.changes(self.fragments)
+        viewer.frame += 1
+        viewer.waiting_since = time.monotonic()
+        try:
+            await viewer.send("".join([pulse(tick, viewer.frame), *map(out_of_band, elements)]))
+        except Exception as error:
+            log.debug("a viewer went away while it was sent to: %s", error)
+
+    async def _drop_silent(self) -> None:
+        limit = time.monotonic() - DROP_AFTER
+        for viewer in [viewer for viewer in self.viewers if (viewer.waiting_since or limit) < limit]:
+            await viewer.close(TRY_AGAIN)
+            self.leave(viewer)
+
+    def _forget(self) -> None:
+        shown = self._views()
+        for view in self.fragments.keys() - shown:
+            del self.fragments[view]
+            self.rendered_at.pop(view, None)
+        self.stale &= shown
+
+
+def render(views: Iterable[View]) -> tuple[dict[View, Fragment], float]:
+    """Fragments by view, and the CPU seconds they took. One region's failure leaves the others alone."""
+    started = time.thread_time()
+    moment, fragments = Moment(datetime.now(UTC)), {}
+    for view in sorted(views, key=lambda view: view.address):
+        try:
+            fragments[view] = REGIONS[view.region].render(view, moment)
+        except Exception:
+            log.exception("region %s could not be rendered", view.address)
+            connections.close_all()  # it may be the connection that is broken
+    return fragments, time.thread_time() - started
+
+
+def pulse(tick: Tick, frame: int) -> str:
+    """The element that tells a page which frame this is, to be acknowledged, and how old its tick is."""
+    return (
+        f'<i id="pulse" hx-swap-oob="true" hidden data-frame="{frame}" data-tick="{tick.number}"'
+        f' data-tick-at="{tick.at:.3f}" data-sent-at="{time.time():.3f}"></i>'
+    )

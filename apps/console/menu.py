@@ -1,0 +1,49 @@
+"""The sidebar: the areas that exist, and how many of each thing there are."""
+
+from dataclasses import dataclass
+
+from django.template.loader import render_to_string
+
+from apps.console.moment import Moment
+from apps.console.regions import Fragment, Region, View
+from apps.events.domain.actor import Role
+from apps.fleet.domain.health import Health
+from apps.fleet.models import LIVE
+from apps.workspaces.models import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    area: str
+    word: str
+    href: str
+    count: str = ""
+    tone: str = ""
+
+
+def menu(view: View, moment: Moment) -> Fragment:
+    context = {"view": view, "entries": entries(view, moment), "at": view.get("at")}
+    return Fragment.simple(render_to_string("console/menu.html", context))
+
+
+def entries(view: View, moment: Moment) -> list[Entry]:
+    live = sum(moment.totals[state] for state in LIVE)
+    ill = sum(host.health(moment.now) in (Health.CRITICAL, Health.FAILED) for host in moment.hosts)
+    found = [
+        Entry("yard", "Yard", "/"),
+        Entry("waves", "Waves", "/waves/", counted(len(moment.open_waves))),
+        Entry("agents", "Agents", "/agents/", counted(live)),
+        Entry("repositories", "Repositories", "/repositories/", counted(Repository.objects.count())),
+        Entry("hosts", "Hosts", "/hosts/", counted(ill or len(moment.hosts)), "bad" if ill else ""),
+        Entry("events", "Events", "/events/"),
+    ]
+    if view.role >= Role.ADMIN:
+        found.append(Entry("admin", "Admin", "/admin/"))
+    return found
+
+
+def counted(count: int) -> str:
+    return str(count) if count else ""
+
+
+REGIONS = (Region("menu", menu, ("at",), frozenset({"agent", "wave", "host", "repository"})),)

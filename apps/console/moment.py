@@ -1,0 +1,111 @@
+"""What one pass of rendering reads: each thing at most once, however many regions ask for it."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import redis
+from django.db.models import Count, Q, QuerySet
+
+from apps.capacity.domain.admission import MB, Request, admit
+from apps.capacity.limits import configured_limits
+from apps.fleet.models import LIVE, Agent, Host
+from apps.fleet.readings import promised_to, reading_of
+from apps.lib.redis import RedisUnavailable
+from apps.telemetry import snapshot as snapshots
+from apps.telemetry.snapshot import Snapshot
+from apps.waves.domain.progress import Progress
+from apps.waves.models import Wave
+from apps.waves.queries import progress_of_all
+
+log = logging.getLogger(__name__)
+
+TYPICAL_BUDGET = 400 * MB  # what "one more agent" means where no preset is chosen yet
+
+
+class Moment:
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self._snapshots: dict[int, Snapshot | None] = {}
+
+    def snapshot(self, window: int) -> Snapshot | None:
+        """The latest figures of that window in seconds; None when there are none (yet), or Redis is away."""
+        if window not in self._snapshots:
+            self._snapshots[window] = read_snapshot(window)
+        return self._snapshots[window]
+
+    @cached_property
+    def open_waves(self) -> list[Wave]:
+        return list(Wave.objects.open().select_related("repository").order_by("id"))
+
+    @cached_property
+    def hosts(self) -> list[Host]:
+        return list(Host.objects.order_by("name"))
+
+    @cached_property
+    def state_counts(self) -> dict[str, Counter[str]]:
+        """Number of agents by wave label and state, in open waves and of live agents anywhere."""
+        labels = [wave.label for wave in self.open_waves]
+        return count_states(Agent.objects.filter(Q(group__in=labels) | Q(state__in=LIVE)))
+
+    @cached_property
+    def progress(self) -> dict[int, Progress]:
+        return progress_of_all(self.open_waves, self.now)
+
+    @cached_property
+    def admission(self) -> "Admission":
+        return admission_of([host for host in self.hosts if not host.draining], self.now)
+
+    @cached_property
+    def totals(self) -> Counter[str]:
+        """Number of agents by state, over all that `state_counts` counts."""
+        return sum(self.state_counts.values(), Counter())
+
+    def counts_of(self, labels: set[str]) -> Counter[str]:
+        """Number of agents by state in the waves with these labels."""
+        return sum((self.state_counts.get(label, Counter()) for label in labels), Counter())
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Memory in bytes that agents use, and that they may use in all (None: no host says); whether one more is let in."""
+
+    used: int
+    limit: int | None
+    is_open: bool
+    waiting_for: str = ""
+
+
+def admission_of(hosts: list[Host], now: datetime) -> Admission:
+    used, limit, is_open, waiting_for = 0, 0, False, ""
+    limits = configured_limits()
+    readings = [(host, reading_of(host, now)) for host in hosts]
+    for host, reading in readings:
+        running = promised_to(host)
+        here = sum(agent.used for agent in running)
+        used += here
+        if reading is not None:
+            limit += max(0, reading.memory_available + here - limits.memory_reserve)
+            answer = admit(reading, running, [Request(memory=TYPICAL_BUDGET)], limits)
+            is_open = is_open or answer.count > 0
+            waiting_for = waiting_for or answer.waiting_for
+    known = any(reading for _, reading in readings)
+    return Admission(used, limit if known else None, is_open, "" if is_open else waiting_for)
+
+
+def count_states(agents: QuerySet[Agent]) -> dict[str, Counter[str]]:
+    """Number of agents by wave label and state."""
+    counts: dict[str, Counter[str]] = {}
+    for group, state, count in agents.order_by().values_list("group", "state").annotate(Count("id")):
+        counts.setdefault(group, Counter())[state] = count
+    return counts
+
+
+def read_snapshot(window: int) -> Snapshot | None:
+    try:
+        return snapshots.read(window)
+    except (RedisUnavailable, redis.RedisError) as error:
+        log.debug("no figures: %s", error)
+        return None

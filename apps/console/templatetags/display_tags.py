@@ -1,0 +1,46 @@
+"""Values for templates: times that the browser localises, and figures with their units."""
+
+from datetime import UTC, datetime
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.console import display
+from apps.lib.text import plain_text
+
+register = template.Library()
+
+
+def time_element(at: datetime | None, style: str) -> SafeString:
+    if at is None:
+        return format_html('<span class="none">{}</span>', display.NONE)
+    text = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return format_html(
+        '<time datetime="{}" data-as="{}" title="{}">{}</time>', at.isoformat(timespec="seconds"), style, text, text
+    )
+
+
+@register.filter
+def ago(at: datetime | None) -> SafeString:
+    """As in "3 min": how long ago, kept true by the browser."""
+    return time_element(at, "ago")
+
+
+@register.filter
+def clock(at: datetime | None) -> SafeString:
+    """The time of day, with the date unless it was today."""
+    return time_element(at, "clock")
+
+
+register.filter("size", display.size_text)
+register.filter("money", display.money)
+register.filter("number", display.number)
+register.filter("percent", display.percent)
+register.filter("duration", display.duration)
+
+
+@register.filter
+def plain(text: str, limit: int = 500) -> str:
+    """One line of text from outside."""
+    return plain_text(str(text or ""), limit)

@@ -1,0 +1,123 @@
+"""The live regions of the waves' list and of one wave's page."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import Http404
+from django.template.loader import render_to_string
+
+from apps.console.agents.fragments import agents_fragment
+from apps.console.charts import compact, rounded
+from apps.console.moment import Moment, count_states
+from apps.console.regions import Fragment, Region, View
+from apps.console.waves.cards import finished_lines, head_html
+from apps.events.models import Event
+from apps.fleet.models import ENDED, LIVE, UNSTARTED, Agent
+from apps.waves.models import OPEN, Member, Wave
+from apps.waves.queries import progress
+
+PAGE = 50
+EVENTS = 30
+MAX_STEPS = 60
+STATES = {"open": OPEN, "done": ("done",), "failed": ("failed", "aborted")}
+
+
+def waves_table(view: View, moment: Moment) -> Fragment:
+    waves = Wave.objects.select_related("repository").order_by("-id")
+    if view.get("state") in STATES:
+        waves = waves.filter(state__in=STATES[view.get("state")])
+    shown = Paginator(waves, PAGE).get_page(view.page)
+    context = {
+        "view": view,
+        "lines": finished_lines(list(shown)),
+        "page": shown,
+        "states": [("all", view.get("state") not in STATES), *((key, key == view.get("state")) for key in STATES)],
+        "query": {"state": view.get("state")},
+    }
+    return Fragment.simple(render_to_string("console/waves/table.html", context))
+
+
+def wave_of(view: View) -> Wave:
+    wave = Wave.objects.select_related("repository").filter(label=view.get("wave")).first()
+    if wave is None:
+        raise Http404(f"There is no wave {view.get('wave')}.")
+    return wave
+
+
+def wave_head(view: View, moment: Moment) -> Fragment:
+    wave = wave_of(view)
+    context = {"view": view, "head": head_html(wave, progress(wave, moment.now), view.acts), "wave": wave}
+    return Fragment.simple(render_to_string("console/waves/head_region.html", context))
+
+
+@dataclass
+class Step:
+    """How one step came up."""
+
+    number: int
+    counts: Counter[str]
+
+    def sum(self, states: tuple[str, ...]) -> int:
+        return sum(self.counts[state] for state in states)
+
+    @property
+    def cells(self) -> list[int]:
+        """Agents in it: all, to start, up, ended well, failed or lost."""
+        live, failed = self.sum(tuple(LIVE)), self.counts["failed"] + self.counts["lost"]
+        return [self.counts.total(), self.sum(tuple(UNSTARTED)), live, self.counts["exited"], failed]
+
+    @property
+    def word(self) -> str:
+        total, unstarted, live, _, failed = self.cells
+        if self.sum(tuple(ENDED)) == total:
+            return "over"
+        if unstarted == total:
+            return "to come"
+        if failed:
+            return "up, with failures"
+        return "up" if not unstarted and not self.counts["starting"] else "starting"
+
+
+def wave_steps(view: View, moment: Moment) -> Fragment:
+    steps: dict[int, Step] = {}
+    members = Member.objects.filter(wave__label=view.get("wave")).order_by("step")
+    for number, state, count in members.values_list("step", "agent__state").annotate(Count("pk")):
+        steps.setdefault(number, Step(number + 1, Counter())).counts[state] += count
+    shown = list(steps.values())[:MAX_STEPS]
+    context = {"view": view, "steps": shown, "more": len(steps) - len(shown)}
+    return Fragment.simple(render_to_string("console/waves/steps.html", context))
+
+
+def wave_agents(view: View, moment: Moment) -> Fragment:
+    counts = count_states(Agent.objects.filter(group=view.get("wave"))).get(view.get("wave"), Counter())
+    return agents_fragment(view, moment, counts, short=True)
+
+
+def wave_events(view: View, moment: Moment) -> Fragment:
+    wave = wave_of(view)
+    context: dict[str, Any] = {"view": view, "events": Event.objects.about("wave", wave.pk).newest_first()[:EVENTS]}
+    return Fragment.simple(render_to_string("console/events/feed.html", context))
+
+
+def wave_charts(view: View, moment: Moment) -> Fragment:
+    snapshot, label = moment.snapshot(view.window), view.get("wave")
+    data: dict[str, Any] = {"times": []}
+    if snapshot and label in snapshot.charts.throughput:
+        series = {label: rounded(snapshot.charts.throughput[label])}
+        data = {"times": [round(at, 1) for at in snapshot.charts.times], "throughput": {"stacked": series}}
+    return Fragment.simple(render_to_string("console/charts_data.html", {"view": view, "data": compact(data)}))
+
+
+CHANGES = frozenset({"agent", "wave"})
+
+REGIONS = (
+    Region("waves_table", waves_table, ("state", "page"), CHANGES),
+    Region("wave_head", wave_head, ("wave",), CHANGES),
+    Region("wave_steps", wave_steps, ("wave",), CHANGES),
+    Region("wave_agents", wave_agents, ("window", "wave", "state", "q", "sort", "page"), CHANGES | {"telemetry"}),
+    Region("wave_events", wave_events, ("wave",), CHANGES),
+    Region("wave_charts", wave_charts, ("window", "wave"), frozenset({"telemetry"})),
+)

@@ -1,0 +1,140 @@
+"""What needs a person, most urgent first."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from apps.console import display
+from apps.console.moment import Moment
+from apps.fleet.domain.health import Health
+from apps.fleet.models import Agent, Host, State
+from apps.lib.text import plain_text
+from apps.waves.models import Wave, WaveState
+from apps.workspaces.models import Repository, RepositoryState
+
+RECENT = timedelta(minutes=15)  # for which a failure outside an open wave is shown
+SINGLY = 3  # agents of one wave with the same trouble are listed one by one up to here
+MAX_AGENTS = 500
+MAX_ITEMS = 12
+STALE_FIGURES = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """`since`: when it began, None where that isn't known."""
+
+    tag: str
+    tone: str  # bad or warn
+    subject: str
+    href: str
+    text: str
+    since: datetime | None = None
+    button: str = "Look"
+
+
+def items(moment: Moment) -> list[Item]:
+    troubled = troubled_agents(moment)
+    found = [
+        *agent_items((agent for agent in troubled if agent.state == State.WAITING), "input"),
+        *host_items(moment.hosts, moment.now),
+        *wave_items(moment.open_waves),
+        *agent_items((agent for agent in troubled if agent.state == State.FAILED), "failed"),
+        *agent_items((agent for agent in troubled if agent.state == State.LOST), "lost"),
+        *repository_items(),
+        *figure_items(moment),
+    ]
+    return sorted(found, key=lambda item: item.tone != "bad")
+
+
+def troubled_agents(moment: Moment) -> list[Agent]:
+    labels = [wave.label for wave in moment.open_waves]
+    failed = Q(state__in=(State.FAILED, State.LOST), restart_at=None)
+    shown = Q(group__in=labels) | Q(ended_at__gt=moment.now - RECENT)
+    agents = Agent.objects.filter(Q(state=State.WAITING) | (failed & shown)).order_by("pk")
+    return list(agents.only("pk", "name", "group", "state", "reason", "activity", "ended_at", "output_at")[:MAX_AGENTS])
+
+
+def agent_items(agents: Iterable[Agent], tag: str) -> list[Item]:
+    by_wave: dict[str, list[Agent]] = {}
+    for agent in agents:
+        by_wave.setdefault(agent.group, []).append(agent)
+    found = []
+    for label, members in by_wave.items():
+        if len(members) > SINGLY:
+            found.append(group_item(label, members, tag))
+        else:
+            found += [agent_item(agent, tag) for agent in members]
+    return found
+
+
+def agent_item(agent: Agent, tag: str) -> Item:
+    if agent.state == State.WAITING:
+        asks = plain_text(agent.activity or agent.reason, 200)
+        text, since = f"asks: “{asks}”" if asks else "waits for input", agent.output_at
+    else:
+        text, since = plain_text(agent.reason, 200) or "no reason is known", agent.ended_at
+    return Item(tag, "bad", agent.name, f"/agents/{agent.pk}/", text, since)
+
+
+def group_item(label: str, agents: list[Agent], tag: str) -> Item:
+    word = "wait for input" if tag == "input" else tag
+    state = "waiting" if tag == "input" else "failed"
+    reasons = Counter(plain_text(agent.reason or agent.activity, 60) for agent in agents).most_common(2)
+    detail = ", ".join(f"{reason} ({count})" for reason, count in reasons if reason)
+    text = f"{len(agents)} agents {word}" + (f": {detail}" if detail and tag != "input" else "")
+    newest = max((agent.ended_at for agent in agents if agent.ended_at), default=None)
+    return Item(tag, "bad", label, f"/agents/?wave={label}&state={state}", text, newest)
+
+
+def host_items(hosts: Iterable[Host], now: datetime) -> list[Item]:
+    found = []
+    for host in hosts:
+        health = host.health(now)
+        if health in (Health.DEGRADED, Health.CRITICAL, Health.FAILED):
+            tone = "warn" if health == Health.DEGRADED else "bad"
+            text = "gives no heartbeat: is `runhost` running there?"
+            found.append(Item(f"host {health}", tone, host.name, "/hosts/", text, host.heartbeat_at))
+    return found
+
+
+def wave_items(waves: Iterable[Wave]) -> list[Item]:
+    found = []
+    for wave in waves:
+        href = f"/waves/{wave.label}/"
+        if wave.state == WaveState.PAUSED and not wave.reason.startswith("by "):
+            found.append(Item("held", "bad", wave.label, href, plain_text(wave.reason, 200), wave.step_at, "Open"))
+        elif wave.state == WaveState.RUNNING and is_short_of_something(wave):
+            text = f"waits for {plain_text(wave.waiting_for, 200)}"
+            found.append(Item("capacity", "warn", wave.label, href, text, wave.step_at, "Open"))
+    return found
+
+
+def is_short_of_something(wave: Wave) -> bool:
+    """Whether it waits for a host's room, which is named first, and not just for its own next step."""
+    return ": " in wave.waiting_for
+
+
+def repository_items() -> list[Item]:
+    failed = Repository.objects.filter(state=RepositoryState.FAILED).order_by("-added_at")[:3]
+    return [
+        Item("repository", "warn", row.name, "/repositories/", plain_text(row.problem, 200), row.added_at)
+        for row in failed
+    ]
+
+
+def figure_items(moment: Moment) -> list[Item]:
+    snapshot = moment.snapshot(300)
+    if snapshot is None or not any(moment.totals[state] for state in ("busy", "idle")):
+        return []
+    at = datetime.fromtimestamp(snapshot.at, tz=moment.now.tzinfo)
+    if moment.now - at < STALE_FIGURES:
+        return []
+    text = "are not renewed: is the telemetry process running?"
+    return [Item("figures", "warn", "Figures", "/hosts/", text, at)]
+
+
+def summary(found: list[Item]) -> str:
+    return f"{display.plural(len(found), 'thing')} need{'s' if len(found) == 1 else ''} a person"

@@ -1,0 +1,92 @@
+"""The six numbers at the top of the yard."""
+
+from apps.console import display
+from apps.console.agents.rows import HIGH_WAIT_PCT, LATENCY_TARGET_MS
+from apps.console.charts import trend
+from apps.console.moment import Moment
+from apps.console.regions import WINDOW_WORDS, View
+from apps.console.tiles import Number
+from apps.fleet.models import LIVE
+from apps.telemetry.snapshot import Snapshot
+
+HIGH_ERROR_PCT = 5.0
+NO_SAMPLES = "no samples yet"
+
+
+def numbers(view: View, moment: Moment) -> list[Number]:
+    snapshot = moment.snapshot(view.window)
+    span = WINDOW_WORDS[view.window_word]
+    return [
+        agents(moment),
+        throughput(snapshot, span),
+        latency(snapshot, span),
+        lock_wait(snapshot, span),
+        memory(moment, snapshot),
+        errors(snapshot, span),
+    ]
+
+
+def agents(moment: Moment) -> Number:
+    counts = moment.totals
+    live = sum(counts[state] for state in LIVE)
+    notes = [
+        f"{display.number(counts[state])} {word}"
+        for state, word in (("waiting", "waiting"), ("paused", "paused"), ("failed", "failed"), ("lost", "lost"))
+        if counts[state]
+    ]
+    unstarted = sum(counts[state] for state in ("planned", "preparing", "ready"))
+    if unstarted:
+        notes.insert(0, f"{display.number(unstarted)} to start")
+    tone = "bad" if counts["waiting"] or counts["failed"] or counts["lost"] else ""
+    note = " · ".join(notes[:3]) or ("all is well" if live else "none runs")
+    return Number("Agents", "/agents/", display.number(counts["busy"]), f"of {display.number(live)} busy", note, tone)
+
+
+def throughput(snapshot: Snapshot | None, span: str) -> Number:
+    href = "/agents/?sort=throughput"
+    if snapshot is None or not snapshot.totals.operations:
+        return Number("Throughput", href, display.NONE, "op/s", NO_SAMPLES)
+    change = trend(snapshot.charts)
+    steady = change is None or abs(change) < 3
+    note = f"steady over {span}" if steady else f"{change:+.0f} % over {span}".replace("-", "−")
+    return Number("Throughput", href, display.rate(snapshot.totals.throughput), "op/s", note)
+
+
+def latency(snapshot: Snapshot | None, span: str) -> Number:
+    href = "/agents/?sort=p95"
+    p95 = snapshot.totals.p95 if snapshot else None
+    if p95 is None:
+        return Number("Latency p95", href, display.NONE, "ms", NO_SAMPLES)
+    met = p95 <= LATENCY_TARGET_MS
+    note = f"target {LATENCY_TARGET_MS:.0f} · {'met' if met else 'missed'} · {span}"
+    return Number("Latency p95", href, display.milliseconds(p95), "ms", note, "" if met else "bad")
+
+
+def lock_wait(snapshot: Snapshot | None, span: str) -> Number:
+    href = "/agents/?sort=wait"
+    share = snapshot.totals.wait_pct if snapshot else None
+    if snapshot is None or share is None:
+        return Number("Lock wait", href, display.NONE, "%", NO_SAMPLES)
+    kinds = {kind: sum(values) for kind, values in snapshot.charts.wait.items()}
+    most = max(kinds, key=lambda kind: kinds[kind], default="")
+    note = f"most for {most}" if most and kinds[most] > 0 else f"of operation time · {span}"
+    return Number("Lock wait", href, display.percent(share), "%", note, "high" if share >= HIGH_WAIT_PCT else "")
+
+
+def memory(moment: Moment, snapshot: Snapshot | None) -> Number:
+    admission = moment.admission
+    value, unit = display.size(admission.used)
+    if admission.limit is None:
+        return Number("Memory", "/hosts/", value, unit, "no host reports yet")
+    note = f"of {display.size_text(admission.limit)} · admission {'open' if admission.is_open else 'closed'}"
+    return Number("Memory", "/hosts/", value, unit, note, "" if admission.is_open else "bad")
+
+
+def errors(snapshot: Snapshot | None, span: str) -> Number:
+    href = "/agents/?sort=errors"
+    if snapshot is None or not snapshot.totals.operations:
+        return Number("Errors", href, display.NONE, "%", NO_SAMPLES)
+    totals = snapshot.totals
+    share = totals.errors / totals.operations * 100
+    note = f"{display.number(totals.errors)} of {display.number(totals.operations)} · {span}"
+    return Number("Errors", href, display.percent(share), "%", note, "bad" if share > HIGH_ERROR_PCT else "")

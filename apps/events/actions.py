@@ -1,0 +1,49 @@
+"""Writing events. Call inside the transaction that makes the fact true; the hint goes out after its commit."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from apps.events.domain.actor import Actor
+from apps.events.hints import publish_on_commit
+from apps.events.models import Event, clean_text
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What happened. `topic` and `subject_id` name the row it happened to, `subject` its name at that time."""
+
+    kind: str
+    actor: Actor
+    text: str
+    topic: str = ""
+    subject_id: int | None = None
+    subject: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def record(fact: Fact) -> None:
+    record_all([fact])
+
+
+def record_all(facts: Iterable[Fact]) -> None:
+    rows = [as_row(fact) for fact in facts]
+    if not rows:
+        return
+    Event.objects.bulk_create(rows)
+    for topic, pk in {(row.topic, row.subject_id) for row in rows}:
+        if topic and pk is not None:
+            publish_on_commit(topic, pk)
+
+
+def as_row(fact: Fact) -> Event:
+    return Event(
+        kind=fact.kind,
+        actor_kind=fact.actor.kind,
+        actor=clean_text(fact.actor.name, 150),
+        topic=fact.topic,
+        subject_id=fact.subject_id,
+        subject=clean_text(fact.subject, 200),
+        text=clean_text(fact.text),
+        data=fact.data,
+    )

@@ -1,0 +1,1 @@
+"""The only places that write hosts and agents: `operate` for people, `prepare` for waves, `observe` for `runhost`."""

@@ -1,0 +1,117 @@
+"""What to do about one agent, from what is wanted of it and what is seen of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+STARTING_LIMIT = 30.0  # seconds for the launcher to write a pid
+
+
+class Step(StrEnum):
+    NOTHING = "nothing"
+    START = "start"
+    ADOPT = "adopt"  # its process is there: write it down
+    FREEZE = "freeze"
+    THAW = "thaw"
+    TERMINATE = "terminate"  # ask it to end
+    DESTROY = "destroy"  # end all of it now
+    REAP = "reap"  # it ended, descendants are left
+    END = "end"  # it ended and nothing is left
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    desired: str  # held, running, paused, stopped, killed
+    state: str
+    seconds_since_stop: float | None = None
+    seconds_since_launch: float | None = None
+    grace: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`exited`: the exit status is written. `alive`: the agent's own process lives. `left`: processes of it, any kind.
+    `frozen`: all of them are stopped. `launcher`: its launcher lives, so an exit status is still to come."""
+
+    launched: bool = False
+    exited: bool = False
+    alive: bool = False
+    left: int = 0
+    frozen: bool = False
+    launcher: bool = False
+
+
+def next_step(wanted: Wanted, seen: Seen) -> Step:
+    if wanted.state == "ready":
+        return Step.START if wanted.desired == "running" else Step.NOTHING
+    if wanted.state == "starting" and not seen.launched:
+        return step_before_launch(wanted, seen)
+    if seen.exited or not seen.alive:
+        return step_after_end(seen)
+    return step_while_alive(wanted, seen)
+
+
+def step_before_launch(wanted: Wanted, seen: Seen) -> Step:
+    """Claimed, but no pid is written: the launcher is on its way, or whoever started it died before it could."""
+    if seen.left or seen.launcher:
+        late = wanted.seconds_since_launch is not None and wanted.seconds_since_launch > STARTING_LIMIT
+        return Step.DESTROY if late else Step.NOTHING
+    return Step.START if wanted.desired in {"running", "paused"} else Step.END
+
+
+def step_after_end(seen: Seen) -> Step:
+    if seen.left:
+        return Step.REAP
+    # The launcher writes the status within moments; without it the status would be taken for lost.
+    return Step.NOTHING if seen.launcher and not seen.exited else Step.END
+
+
+def step_while_alive(wanted: Wanted, seen: Seen) -> Step:
+    if wanted.desired == "killed":
+        return Step.DESTROY
+    if wanted.desired == "stopped":
+        return step_to_stop(wanted)
+    if wanted.desired == "paused":
+        return Step.NOTHING if seen.frozen else Step.FREEZE
+    if wanted.state == "paused":
+        return Step.THAW
+    return Step.ADOPT if wanted.state == "starting" else Step.NOTHING
+
+
+def step_to_stop(wanted: Wanted) -> Step:
+    if wanted.state != "stopping":
+        return Step.TERMINATE
+    waited = wanted.seconds_since_stop or 0.0
+    return Step.DESTROY if waited >= wanted.grace else Step.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    state: str  # exited, failed, lost
+    reason: str
+
+
+def ending(*, exit_code: int | None, asked: bool, signalled_by_us: bool, result_error: str = "") -> Ending:
+    """How a run ended. `asked`: an operator or its own final result wanted it to end."""
+    if asked:
+        return Ending("exited", "stopped on request")
+    if exit_code is None:
+        return Ending("lost", "its process vanished without an exit status")
+    if signalled_by_us:
+        return Ending("failed", "ended by the yard")
+    if exit_code == 0:
+        return Ending("failed", result_error) if result_error else Ending("exited", "done")
+    if exit_code in (126, 127):
+        return Ending("failed", f"exit {exit_code}: the program could not be started, see its log")
+    if exit_code > 128:
+        return Ending("lost", f"ended by signal {exit_code - 128} from outside")
+    return Ending("failed", f"exit {exit_code}")
+
+
+def restart_delay(*, policy: str, state: str, restarts: int, limit: int) -> float | None:
+    """Seconds until an ended agent is started again by itself: 1, 2, 4, …; None when it isn't."""
+    wanted = (state == "lost" and policy in {"lost", "failure"}) or (
+        state == "failed" and policy == "failure"
+    )
+    if not wanted or restarts >= limit:
+        return None
+    return float(2**restarts)

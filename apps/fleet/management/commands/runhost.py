@@ -1,0 +1,49 @@
+import logging
+import os
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, close_old_connections
+from django.utils import timezone
+
+from apps.events.hints import HintListener
+from apps.fleet.actions.observe import register_host
+from apps.fleet.supervisor import Supervisor
+from apps.lib import procfs
+from apps.lib.filelock import FileLock, HeldElsewhere
+from apps.lib.loops import StopSignal
+
+log = logging.getLogger(__name__)
+QUICK_LOOK = 0.02  # seconds between looks while something starts or ends
+
+
+class Command(BaseCommand):
+    help = "Start, watch and end the agents of this host. One process a host; agents outlive it."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        lock = FileLock(settings.SWARMYARD_HOME / f"host-{settings.HOST_NAME}.lock")
+        try:
+            lock.take(f"runhost, process {os.getpid()}")
+        except HeldElsewhere as error:
+            raise CommandError(
+                f"A runhost for “{settings.HOST_NAME}” is running already ({error.note})."
+            ) from None
+        stop = StopSignal()
+        host = register_host(
+            name=settings.HOST_NAME, pid=os.getpid(), boot_id=procfs.boot_id(), now=timezone.now()
+        )
+        supervisor = Supervisor(host, boot_id=procfs.boot_id(), now=timezone.now)
+        hints = HintListener({"host"})
+        while not stop.is_set:
+            hints.wait(QUICK_LOOK if round_of(supervisor) else settings.HOST_TICK_SECONDS)
+
+
+def round_of(supervisor: Supervisor) -> bool:
+    """One round. A database that is away or busy is no reason to end: the agents run on meanwhile."""
+    try:
+        return supervisor.tick()
+    except DatabaseError:
+        log.exception("the database refused; looking again in a moment")
+        close_old_connections()
+        return False

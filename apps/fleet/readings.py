@@ -1,0 +1,23 @@
+"""Hosts and agents as admission sees them."""
+
+from datetime import datetime
+
+from django.db.models import Q
+
+from apps.capacity.domain.admission import MB, Reading, Running
+from apps.fleet.domain.health import Health
+from apps.fleet.models import LIVE, Agent, Desired, Host, State
+
+
+def reading_of(host: Host, now: datetime) -> Reading | None:
+    """What the host last said of itself; None when that is too old to count on."""
+    if host.memory_available is None or host.disk_free is None or host.health(now) == Health.FAILED:
+        return None
+    return Reading(host.memory_available, host.memory_pressure, host.disk_free)
+
+
+def promised_to(host: Host) -> list[Running]:
+    """Agents that run on the host or were let in to start there."""
+    let_in = Q(state__in=LIVE) | Q(state=State.READY, desired=Desired.RUNNING)
+    rows = Agent.objects.filter(let_in, host=host).values_list("memory_budget_mb", "memory_bytes")
+    return [Running(budget=budget * MB, used=used or 0) for budget, used in rows]

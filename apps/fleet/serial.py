@@ -1,0 +1,27 @@
+"""Agents and hosts as data, for the API and for `--json`: one shape."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from apps.fleet.models import Agent, Host
+
+AGENT_FIELDS = (
+    "name", "group", "role", "capabilities", "preset", "state", "desired", "reason", "activity", "epoch",
+    "restarts", "pid", "exit_code", "workspace_path", "memory_budget_mb", "memory_bytes", "processes",
+    "tokens_in", "tokens_out", "cache_read", "cache_creation", "cost_usd", "created_at", "launched_at",
+    "first_seen_at", "seen_at", "output_at", "ended_at",
+)  # fmt: skip
+HOST_FIELDS = (
+    "name", "draining", "heartbeat_at", "logical_cpus", "physical_cpus", "usable_cpus", "load_1", "memory_total",
+    "memory_available", "memory_pressure", "cpu_pressure", "io_pressure", "disk_total", "disk_free",
+)  # fmt: skip
+
+
+def agent_data(agent: Agent) -> dict[str, Any]:
+    return {"id": agent.pk, "host": agent.host.name} | {name: getattr(agent, name) for name in AGENT_FIELDS}
+
+
+def host_data(host: Host) -> dict[str, Any]:
+    health = str(host.health(timezone.now()))
+    return {"id": host.pk, "health": health} | {name: getattr(host, name) for name in HOST_FIELDS}

@@ -1,0 +1,88 @@
+"""From an agent's row to its launch: argv, environment, stdin."""
+
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.fleet import cgroup
+from apps.fleet.domain.preset import Launch, LaunchValues, Preset, launch_environment, render
+from apps.fleet.launcher import MARKER, Order
+from apps.fleet.models import Agent
+from apps.fleet.places import marker, run_dir
+
+MB = 1024 * 1024
+# The control plane's own secrets and addresses are nothing to an agent, and neither is another checkout's git.
+PRIVATE = (
+    "SECRET_KEY",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "DJANGO_SETTINGS_MODULE",
+    "ALLOWED_HOSTS",
+    "CSRF_TRUSTED_ORIGINS",
+)
+PRIVATE_PREFIXES = ("SWARMYARD_", "GIT_", "HONCHO_")
+
+
+def order_for(agent: Agent, preset: Preset, token: str) -> Order:
+    """What the launcher is to start for this epoch. Raises LaunchRefused or PresetError for people to read."""
+    directory = run_dir(agent)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    launch = render(preset, values_for(agent, directory))
+    return Order(
+        run_dir=directory,
+        argv=launch.argv,
+        env=environment_for(agent, launch, token, os.environ),
+        cwd=Path(agent.workspace_path),
+        stdin_path=write_private(directory / "stdin", launch.stdin) if launch.stdin is not None else None,
+        segment_bytes=settings.AGENT_LOG_SEGMENT_BYTES,
+        cgroup_procs=limited_group(agent, preset),
+    )
+
+
+def values_for(agent: Agent, directory: Path) -> LaunchValues:
+    prompt_file = write_private(directory / "prompt", agent.prompt.encode("utf-8", "replace"))
+    return LaunchValues(
+        workspace=agent.workspace_path,
+        prompt=agent.prompt,
+        prompt_file=str(prompt_file),
+        session_id=str(uuid.uuid4()),
+        git_dir=agent.git_directory,
+        python=sys.executable,
+        project=str(settings.BASE_DIR),
+        command=tuple(agent.command),
+    )
+
+
+def environment_for(agent: Agent, launch: Launch, token: str, inherited: Mapping[str, str]) -> dict[str, str]:
+    passed = {
+        name: value
+        for name, value in inherited.items()
+        if name not in PRIVATE and not name.startswith(PRIVATE_PREFIXES)
+    }
+    return launch_environment(launch, passed) | {
+        MARKER: marker(agent),
+        "SWARMYARD_AGENT": agent.name,
+        "SWARMYARD_WAVE": agent.group,
+        "SWARMYARD_WORKSPACE": agent.workspace_path,
+        "SWARMYARD_RUN_DIR": str(run_dir(agent)),
+        "SWARMYARD_GATEWAY": settings.GATEWAY_URL,
+        "SWARMYARD_TOKEN": token,
+    }
+
+
+def write_private(path: Path, content: bytes) -> Path:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    return path
+
+
+def limited_group(agent: Agent, preset: Preset) -> Path | None:
+    """The control group that holds the preset's hard memory limit, where the preset wants one."""
+    if preset.memory_limit_mb is None:
+        return None
+    return cgroup.create(marker(agent), preset.memory_limit_mb * MB).procs

@@ -1,0 +1,84 @@
+"""Paths that stay where they should: private directories, whole writes, removals that can't leave a root."""
+
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+
+class OutsideRoot(Exception):
+    """A path that leads out of the directory it must stay in."""
+
+
+def inside(root: Path, path: str | os.PathLike[str]) -> Path:
+    """The real path of something in `root`, whatever `..` and links it is written with. Or OutsideRoot."""
+    real_root = root.resolve(strict=True)
+    real = (real_root / path).resolve()
+    if real == real_root or not real.is_relative_to(real_root):
+        raise OutsideRoot(f"{os.fspath(path)!r} is not inside {os.fspath(root)!r}")
+    return real
+
+
+def make_private(directory: Path) -> Path:
+    """A directory that only its owner may enter, with the directories around it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    return directory
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Readers see the old content or the new, never half of it, also after a power cut."""
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def remove_tree(root: Path, path: str | os.PathLike[str]) -> bool:
+    """Remove a file or directory inside `root`, links as links. False when there was nothing.
+
+    Walks down by directory handles: a link that somebody puts in the way meanwhile is refused, not followed.
+    """
+    parts = _parts_below(root, path)
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        _remove(parts[-1], handle)
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError as error:
+        raise OutsideRoot(f"{os.fspath(path)!r} passes through a link or a file") from error
+    finally:
+        os.close(handle)
+    return True
+
+
+def _parts_below(root: Path, path: str | os.PathLike[str]) -> tuple[str, ...]:
+    given = Path(path)
+    try:
+        parts = given.relative_to(root).parts if given.is_absolute() else given.parts
+    except ValueError as error:
+        raise OutsideRoot(f"{os.fspath(path)!r} is not inside {os.fspath(root)!r}") from error
+    if not parts or ".." in parts:
+        raise OutsideRoot(f"{os.fspath(path)!r} is not inside {os.fspath(root)!r}")
+    return parts
+
+
+def _remove(name: str, parent: int) -> None:
+    kind = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISDIR(kind.st_mode):
+        os.unlink(name, dir_fd=parent)
+    else:
+        shutil.rmtree(name, dir_fd=parent)

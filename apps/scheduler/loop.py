@@ -1,0 +1,34 @@
+"""The scheduler's round: every app's due step, in turn. Each step is safe to repeat and to skip."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db import DatabaseError, close_old_connections
+
+from apps.capacity import leases
+from apps.waves.advance import advance_open_waves
+
+log = logging.getLogger(__name__)
+
+LEASE = "scheduler"
+LEASE_SECONDS = 5.0
+STEPS: tuple[Callable[[datetime], None], ...] = (advance_open_waves,)
+
+
+def tick(now: datetime, *, holder: str, steps: tuple[Callable[[datetime], None], ...] = STEPS) -> bool:
+    """Run all steps if `holder` has the lease; True if it has. One step that fails doesn't keep the others."""
+    try:
+        if leases.acquire(name=LEASE, holder=holder, now=now, seconds=LEASE_SECONDS) is None:
+            return False
+    except DatabaseError:
+        log.exception("the database refused; looking again in a moment")
+        close_old_connections()
+        return False
+    for step in steps:
+        try:
+            step(now)
+        except Exception:
+            log.exception("%s failed; it is tried again at the next tick", step.__name__)
+            close_old_connections()
+    return True

@@ -1,0 +1,265 @@
+"""Starting and steering waves. `waves/advance.py` moves them on."""
+
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from apps.access.roles import require
+from apps.events.actions import Fact, record
+from apps.events.domain.actor import Actor, Role
+from apps.events.hints import publish_on_commit
+from apps.fleet.actions import operate, prepare
+from apps.fleet.actions.prepare import AgentSpec
+from apps.fleet.models import ENDED, LIVE, UNSTARTED, Agent, AgentQuerySet, Desired, Host, State
+from apps.lib.queues import enqueue
+from apps.waves.domain.request import MAX_AGENTS, WaveRequest
+from apps.waves.domain.stepping import steps_of
+from apps.waves.exceptions import WaveRefused
+from apps.waves.models import Member, Wave, WaveState
+from apps.waves.planning import Checked, check_request
+from apps.workspaces import git
+from apps.workspaces.actions import plan_workspaces
+from apps.workspaces.models import Repository
+
+
+def start_wave(*, request: WaveRequest, actor: Actor, now: datetime) -> Wave:
+    """Write the wave with all its agents, and set it going. The same idempotency key again gives the first wave."""
+    require(actor, Role.OPERATOR, "start waves")
+    earlier = by_key(request)
+    if earlier:
+        return earlier
+    checked = check_request(request)
+    label = free_label(checked.repository)
+    try:
+        wave = write_wave(checked, label, actor)
+    except IntegrityError:
+        # Somebody took the key or the label in this moment: with the key it is the same wave.
+        earlier = by_key(request)
+        if earlier:
+            return earlier
+        wave = write_wave(checked, free_label(checked.repository), actor)
+    return wave
+
+
+def by_key(request: WaveRequest) -> Wave | None:
+    """The wave that was started with this key. Raises WaveRefused when it was for something else."""
+    if not request.idempotency_key:
+        return None
+    wave = Wave.objects.filter(idempotency_key=request.idempotency_key).first()
+    if wave and (
+        wave.preset != request.preset or wave.prompt != request.prompt or wave.command != request.command
+    ):
+        raise WaveRefused(
+            f"The key {request.idempotency_key!r} was used for another wave, {wave.label}: use a new one."
+        )
+    return wave
+
+
+def free_label(repository: Repository) -> str:
+    """The next wave's label; one for which the repository has branches already (of an older home) is skipped."""
+    newest = Wave.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    taken = set(Wave.objects.filter(pk__gt=newest - 1000).values_list("label", flat=True))
+    used = git.yard_groups(Path(repository.path))
+    number = newest + 1
+    while f"w{number}" in taken or f"w{number}" in used or place_is_taken(f"w{number}"):
+        number += 1
+    return f"w{number}"
+
+
+def place_is_taken(label: str) -> bool:
+    return (settings.SWARMYARD_HOME / "workspaces" / label).exists()
+
+
+@transaction.atomic
+def write_wave(checked: Checked, label: str, actor: Actor) -> Wave:
+    request = checked.request
+    wave = Wave.objects.create(
+        label=label,
+        title=request.title[:120],
+        repository=checked.repository,
+        base_commit=checked.base_commit,
+        preset=request.preset,
+        role=request.role or checked.preset.role,
+        prompt=request.prompt,
+        command=request.command,
+        size=request.agents,
+        step_size=request.step_size,
+        pause_ms=request.pause_ms,
+        memory_budget_mb=request.memory_budget_mb or checked.preset.memory_budget_mb,
+        restart_policy=request.restart_policy,
+        created_by=str(actor),
+        idempotency_key=request.idempotency_key,
+    )
+    add_members(wave, first_number=1, count=request.agents, first_step=0)
+    what = f"{wave.label}: {wave.size} × {wave.preset} on {checked.repository.name}"
+    record(Fact("wave.started", actor, what, "wave", wave.pk, wave.label, {"agents": wave.size}))
+    enqueue("control", "apps.waves.jobs.advance_job", wave.pk)
+    return wave
+
+
+def add_members(wave: Wave, *, first_number: int, count: int, first_step: int) -> None:
+    hosts = open_hosts()
+    width = max(2, len(str(first_number + count - 1)))
+    specs = [
+        AgentSpec(
+            name=f"{wave.label}/agent-{number:0{width}d}",
+            group=wave.label,
+            role=wave.role,
+            preset=wave.preset,
+            memory_budget_mb=wave.memory_budget_mb,
+            restart_policy=wave.restart_policy,
+            prompt=wave.prompt,
+            command=wave.command,
+        )
+        for number in range(first_number, first_number + count)
+    ]
+    agents = prepare.create_agents(specs=specs, hosts=hosts)
+    steps = steps_of(count, wave.step_size, first=first_step)
+    numbers = range(first_number, first_number + count)
+    Member.objects.bulk_create(
+        (
+            Member(wave=wave, agent=agent, number=number, step=step)
+            for agent, number, step in zip(agents, numbers, steps, strict=True)
+        ),
+        batch_size=500,
+    )
+    plan_workspaces(repository=wave.repository, agents=agents, base_commit=wave.base_commit)
+
+
+def open_hosts() -> list[Host]:
+    """Hosts that take agents. Before the first `runhost` came up it is this machine's, by its name."""
+    hosts = list(Host.objects.filter(draining=False).order_by("name"))
+    if hosts:
+        return hosts
+    if Host.objects.exists():
+        raise WaveRefused("Every host is draining: open one on the Hosts page, or wait.")
+    return [Host.objects.create(name=settings.HOST_NAME)]
+
+
+@transaction.atomic
+def pause_wave(*, wave: Wave, actor: Actor, now: datetime, reason: str = "", freeze: bool = True) -> Wave:
+    """No further step starts; with `freeze` the agents that run are paused too."""
+    require(actor, Role.OPERATOR, "pause waves")
+    move(wave, "pause", WaveState.PAUSED, reason=reason or f"by {actor}", waiting_for="")
+    if freeze:
+        wanted = members_agents(wave).filter(desired=Desired.RUNNING)
+        wanted.filter(state=State.READY).update(desired=Desired.HELD)
+        wanted.filter(state__in=LIVE).update(desired=Desired.PAUSED)
+    return announce(wave, "paused", actor, reason)
+
+
+@transaction.atomic
+def resume_wave(*, wave: Wave, actor: Actor, now: datetime) -> Wave:
+    require(actor, Role.OPERATOR, "resume waves")
+    move(wave, "resume", WaveState.RUNNING, reason="", gate_passed=skipped_gate(wave))
+    members_agents(wave).filter(state__in=LIVE, desired=Desired.PAUSED).update(desired=Desired.RUNNING)
+    return announce(wave, "resumed", actor)
+
+
+def skipped_gate(wave: Wave) -> int:
+    """Whoever resumes a wave accepts the health of the steps so far: their gate isn't asked again."""
+    step = wave.members.exclude(agent__desired=Desired.HELD, agent__state__in=UNSTARTED).aggregate(
+        Max("step")
+    )
+    return (step["step__max"] or 0) + 1
+
+
+@transaction.atomic
+def abort_wave(*, wave: Wave, actor: Actor, now: datetime) -> Wave:
+    """Nothing further starts, and what runs is stopped with grace."""
+    require(actor, Role.OPERATOR, "abort waves")
+    move(wave, "abort", WaveState.ABORTING, reason=f"by {actor}", waiting_for="")
+    prepare.withdraw(
+        agents=list(members_agents(wave).filter(state__in=UNSTARTED)),
+        reason="wave aborted",
+        actor=actor,
+        now=now,
+    )
+    members_agents(wave).filter(state__in=LIVE).update(
+        desired=Desired.STOPPED, stop_requested_at=now, restart_at=None
+    )
+    members_agents(wave).filter(state__in=ENDED).update(restart_at=None)
+    return announce(wave, "aborted", actor)
+
+
+@transaction.atomic
+def scale_wave(*, wave: Wave, size: int, actor: Actor, now: datetime) -> Wave:
+    """More agents are added as further steps; fewer means that the newest are withdrawn, then stopped."""
+    require(actor, Role.OPERATOR, "scale waves")
+    if not 1 <= size <= MAX_AGENTS:
+        raise WaveRefused(f"{size} agents is out of range: give 1 to {MAX_AGENTS}.")
+    was = Wave.objects.select_for_update().get(pk=wave.pk)
+    if not was.can("scale"):
+        raise refused(was, "scale")
+    reopened = {"state": WaveState.RUNNING, "ended_at": None} if size > was.size and not was.is_open else {}
+    Wave.objects.filter(pk=wave.pk).update(size=size, **reopened)
+    if size > was.size:
+        newest = wave.members.aggregate(number=Max("number"), step=Max("step"))
+        add_members(
+            was,
+            first_number=(newest["number"] or 0) + 1,
+            count=size - was.size,
+            first_step=(newest["step"] or 0) + 1,
+        )
+    else:
+        shrink(was, was.size - size, actor, now)
+    return announce(wave, "scaled", actor, f"{was.size} → {size} agents")
+
+
+def shrink(wave: Wave, count: int, actor: Actor, now: datetime) -> None:
+    """End `count` agents: those that have not started first, then the newest."""
+    open_agents = list(members_agents(wave).exclude(state__in=ENDED).order_by("-member__number"))
+    open_agents.sort(key=lambda agent: agent.state not in UNSTARTED)
+    for agent in open_agents[:count]:
+        if agent.can("stop"):
+            operate.stop(agent=agent, actor=actor, now=now)
+
+
+@transaction.atomic
+def retry_wave(*, wave: Wave, actor: Actor, now: datetime) -> int:
+    """Start failed and lost agents again, in the workspaces that they have. Returns how many."""
+    require(actor, Role.OPERATOR, "retry agents")
+    wave.refresh_from_db()
+    if not wave.can("retry"):
+        raise refused(wave, "retry")
+    failed = list(members_agents(wave).filter(state__in=(State.FAILED, State.LOST)))
+    count = sum(prepare.revive_for_retry(agent=agent) for agent in failed)
+    if not count:
+        raise WaveRefused(f"{wave.label} has no failed or lost agent: there is nothing to retry.")
+    Wave.objects.filter(pk=wave.pk).update(state=WaveState.RUNNING, ended_at=None, reason="")
+    announce(wave, "retried", actor, f"{count} agents start again")
+    return count
+
+
+def members_agents(wave: Wave) -> AgentQuerySet:
+    return Agent.objects.filter(member__wave=wave)
+
+
+def move(wave: Wave, verb: str, state: WaveState, **fields: object) -> None:
+    """The one transition of a wave that operators and its own gate make."""
+    wave.refresh_from_db()
+    if not wave.can(verb):
+        raise refused(wave, verb)
+    if Wave.objects.filter(pk=wave.pk, state=wave.state).update(state=state, **fields) != 1:
+        wave.refresh_from_db()
+        raise refused(wave, verb)
+
+
+def refused(wave: Wave, verb: str) -> WaveRefused:
+    return WaveRefused(f"{wave.label} is {wave.get_state_display()}: it can't be {PAST[verb]} now.")
+
+
+PAST = {"pause": "paused", "resume": "resumed", "abort": "aborted", "scale": "scaled", "retry": "retried"}
+
+
+def announce(wave: Wave, word: str, actor: Actor, detail: str = "") -> Wave:
+    text = f"{wave.label} {word}: {detail}" if detail else f"{wave.label} {word}"
+    record(Fact(f"wave.{word}", actor, text, "wave", wave.pk, wave.label))
+    wave.refresh_from_db()
+    for host_pk in set(members_agents(wave).values_list("host_id", flat=True)):
+        publish_on_commit("host", host_pk)
+    enqueue("control", "apps.waves.jobs.advance_job", wave.pk)
+    return wave

@@ -1,0 +1,56 @@
+"""What an operator asks for when starting a wave, checked without touching anything."""
+
+from dataclasses import dataclass, field
+
+MAX_AGENTS = 10_000
+MAX_STEP = 1_000
+MAX_PAUSE_MS = 600_000
+MAX_BUDGET_MB = 1_000_000
+MAX_PROMPT = 1_000_000
+POLICIES = ("never", "lost", "failure")
+
+
+@dataclass(frozen=True, slots=True)
+class WaveRequest:
+    repository: str
+    preset: str
+    agents: int
+    step_size: int = 20
+    pause_ms: int = 10
+    prompt: str = ""
+    command: list[str] = field(default_factory=list)
+    role: str = ""
+    memory_budget_mb: int | None = None
+    restart_policy: str = "lost"
+    title: str = ""
+    idempotency_key: str | None = None
+
+
+def problems(request: WaveRequest) -> dict[str, str]:
+    """Field -> what is wrong with it and what to give instead; empty when the request can stand."""
+    found = {}
+    for name, value, low, high, unit in (
+        ("agents", request.agents, 1, MAX_AGENTS, "agents"),
+        ("step_size", request.step_size, 0, MAX_STEP, "agents a step (0: all at once)"),
+        ("pause_ms", request.pause_ms, 0, MAX_PAUSE_MS, "ms"),
+        ("memory_budget_mb", request.memory_budget_mb or 1, 1, MAX_BUDGET_MB, "MB"),
+    ):
+        if not low <= value <= high:
+            found[name] = f"{value} is out of range: give {low} to {high} {unit}."
+    if not request.repository:
+        found["repository"] = "Name a repository, or give its path."
+    if request.restart_policy not in POLICIES:
+        found["restart_policy"] = (
+            f"“{request.restart_policy}” is no policy: give one of {', '.join(POLICIES)}."
+        )
+    if len(request.prompt) > MAX_PROMPT:
+        found["prompt"] = (
+            f"The prompt has {len(request.prompt)} characters: at most {MAX_PROMPT} are passed on."
+        )
+    if "\0" in request.prompt or any("\0" in word for word in request.command):
+        found["prompt"] = (
+            "Programs can't be given a NUL character: remove it from the prompt and the command."
+        )
+    if len(request.role) > 40:
+        found["role"] = "A role's name has at most 40 characters."
+    return found

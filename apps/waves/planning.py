@@ -1,0 +1,182 @@
+"""Checking what is asked for against what is there, and the preview of what would happen. Starts and writes nothing,
+but that a repository named by its path is registered on the way to a start."""
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.capacity.domain.admission import MB, Request, admit
+from apps.capacity.limits import configured_limits
+from apps.fleet.domain.preset import LaunchRefused, LaunchValues, Preset, PresetError, render
+from apps.fleet.models import Host
+from apps.fleet.presets import find_executable, load_presets
+from apps.fleet.readings import promised_to, reading_of
+from apps.waves.domain.request import WaveRequest, problems
+from apps.waves.domain.stepping import steps_of
+from apps.waves.exceptions import WaveRefused
+from apps.workspaces import git
+from apps.workspaces.exceptions import GitFailed
+from apps.workspaces.models import Repository, RepositoryState
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    request: WaveRequest
+    repository: Repository
+    preset: Preset
+    base_commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class WavePlan:
+    """The preview of a wave. `errors` by field; with any, nothing can start. `admitted` agents could start at once."""
+
+    errors: dict[str, str]
+    steps: list[int] = field(default_factory=list)  # agents in each step
+    admitted: int = 0
+    waiting_for: str = ""
+    memory_mb: int = 0
+    base_commit: str = ""
+    target: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+def check_request(request: WaveRequest) -> Checked:
+    """Raises WaveRefused with every problem found."""
+    found = problems(request)
+    preset = check_preset(request, found)
+    repository = find_repository(request.repository, found)
+    if found or preset is None or repository is None:
+        raise WaveRefused(" ".join(found.values()))
+    return Checked(request, repository, preset, base_commit(repository))
+
+
+def check_preset(request: WaveRequest, found: dict[str, str]) -> Preset | None:
+    try:
+        presets = load_presets(settings.SWARMYARD_HOME / "presets")
+    except PresetError as error:
+        found["preset"] = str(error)
+        return None
+    preset = presets.get(request.preset)
+    if preset is None:
+        found["preset"] = f"There is no preset “{request.preset}”: give one of {', '.join(presets)}."
+        return None
+    try:
+        render(preset, sample_values(request))
+    except LaunchRefused as error:
+        found["prompt" if "rompt" in str(error) else "command"] = str(error)
+        return None
+    if not executable_of(preset, request.command):
+        program = (
+            request.command[0] if preset.executable == "{command}" and request.command else preset.executable
+        )
+        found["preset"] = (
+            f"The program “{program}” is not installed on this machine. {preset.install_hint}".strip()
+        )
+    return preset
+
+
+def sample_values(request: WaveRequest) -> LaunchValues:
+    """Values that stand for those known only at launch."""
+    return LaunchValues(
+        workspace="/workspace",
+        prompt=request.prompt,
+        prompt_file="/prompt",
+        session_id="00000000-0000-0000-0000-000000000000",
+        git_dir="/git",
+        python="python",
+        project="/project",
+        command=tuple(request.command),
+    )
+
+
+def executable_of(preset: Preset, command: list[str]) -> Path | None:
+    """The preset's program. One given with a directory may lie in the workspace: that shows at launch."""
+    if preset.executable == "{command}" and command and "/" in command[0] and not command[0].startswith("/"):
+        return Path(command[0])
+    return find_executable(preset, os.environ.get("PATH", os.defpath), command=command)
+
+
+def find_repository(name_or_path: str, found: dict[str, str]) -> Repository | None:
+    repository = Repository.objects.filter(name=name_or_path).first()
+    if repository is None and name_or_path:
+        repository = Repository.objects.filter(path=str(Path(name_or_path).expanduser().resolve())).first()
+    if repository is None:
+        found.setdefault(
+            "repository",
+            f"No repository “{name_or_path}” is registered: add it first (`manage.py repository add`).",
+        )
+    elif repository.state == RepositoryState.CLONING:
+        found["repository"] = f"{repository.name} is still being cloned: start the wave when it is ready."
+    elif repository.state == RepositoryState.FAILED:
+        found["repository"] = f"{repository.name} could not be cloned: {repository.problem}"
+    return repository
+
+
+def base_commit(repository: Repository) -> str:
+    path = Path(repository.path)
+    if not path.is_dir():
+        raise WaveRefused(
+            f"{repository.path} is gone: the repository {repository.name} was moved or removed."
+        )
+    try:
+        commit = git.commit_of(path, f"refs/heads/{repository.target}")
+    except GitFailed as error:
+        raise WaveRefused(f"{repository.name}: {error}") from error
+    if commit is None:
+        raise WaveRefused(f"{repository.name} has no commit on its landing target “{repository.target}”.")
+    return commit
+
+
+def plan_wave(request: WaveRequest, now: datetime) -> WavePlan:
+    """What `start_wave` would do with this request now."""
+    errors = problems(request)
+    preset = check_preset(request, errors)
+    repository = find_repository(request.repository, errors)
+    commit = ""
+    if repository is not None and "repository" not in errors:
+        try:
+            commit = base_commit(repository)
+        except WaveRefused as error:
+            errors["repository"] = str(error)
+    if errors or preset is None or repository is None:
+        return WavePlan(errors)
+    budget = request.memory_budget_mb or preset.memory_budget_mb
+    admitted, waiting_for = admission_now(request.agents, budget, now)
+    numbers = steps_of(request.agents, request.step_size)
+    return WavePlan(
+        errors={},
+        steps=[numbers.count(step) for step in range(numbers[-1] + 1)],
+        admitted=admitted,
+        waiting_for=waiting_for,
+        memory_mb=budget * request.agents,
+        base_commit=commit,
+        target=repository.target,
+        warnings=host_warnings(now),
+    )
+
+
+def admission_now(agents: int, budget_mb: int, now: datetime) -> tuple[int, str]:
+    """How many of `agents` could start at once over all hosts, and what the next one would wait for."""
+    hosts = list(Host.objects.filter(draining=False).order_by("name"))
+    if not hosts:
+        return 0, "a host: start the yard with `manage.py up`"
+    total, waiting_for = 0, ""
+    for index, host in enumerate(hosts):
+        share = len(range(index, agents, len(hosts)))
+        requests = [Request(memory=budget_mb * MB)] * share
+        answer = admit(reading_of(host, now), promised_to(host), requests, configured_limits())
+        total += answer.count
+        waiting_for = waiting_for or answer.waiting_for
+    return total, waiting_for
+
+
+def host_warnings(now: datetime) -> list[str]:
+    return [
+        f"host {host.name} is {host.health(now)}: its runhost is not answering"
+        for host in Host.objects.filter(draining=False)
+        if host.health(now) in {"critical", "failed", "unknown"}
+    ]

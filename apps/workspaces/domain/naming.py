@@ -1,0 +1,26 @@
+"""Names for branches and repositories."""
+
+import re
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def branch_of(agent_name: str) -> str:
+    """The branch of the agent `w12/agent-05`: `yard/w12/agent-05`."""
+    return f"yard/{agent_name}"
+
+
+def name_from(path_or_url: str) -> str:
+    """A repository's short name from where it lies: the last part, with odd characters replaced."""
+    last = re.split(r"[/:\\]", path_or_url.rstrip("/\\"))[-1].removesuffix(".git")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._")[:80]
+    return name or "repository"
+
+
+def is_url(text: str) -> bool:
+    """Whether git would clone this over a transport rather than open a directory."""
+    return "://" in text or re.match(r"^[\w.-]+@[\w.-]+:", text) is not None
+
+
+def name_is_valid(name: str) -> bool:
+    return NAME.fullmatch(name) is not None

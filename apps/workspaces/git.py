@@ -1,0 +1,201 @@
+"""git, as values in and values out. The user's hooks, prompts and configuration for signing never run here."""
+
+import fcntl
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.lib.process import Completed, run
+from apps.lib.text import plain_text
+from apps.workspaces.exceptions import GitFailed
+
+# Hooks belong to the user's own work: a post-checkout hook must not run once per agent.
+QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false", "-c", "gc.auto=0")
+SHORT = 30.0
+CHECKOUT = 300.0
+CLONE = 840.0  # below the time limit of a job
+# Inherited GIT_* variables would point every command at another repository.
+DROPPED = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_PREFIX",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file of a diff; `added` and `removed` are lines, None for a binary file."""
+
+    path: str
+    added: int | None
+    removed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    commit: str
+    at: int
+    author: str
+    subject: str
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in DROPPED}
+    return {**kept, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+
+
+def git(
+    directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000
+) -> Completed:
+    where = ("-C", str(directory)) if directory else ()
+    return run(["git", *where, *QUIET, *arguments], env=environment(), timeout=timeout, max_output=max_output)
+
+
+def output(
+    directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000
+) -> str:
+    """Standard output of a git command that must succeed."""
+    done = git(directory, *arguments, timeout=timeout, max_output=max_output)
+    if done.timed_out:
+        raise GitFailed(f"git {arguments[0]} took longer than {timeout:.0f} s and was stopped.")
+    if done.code != 0:
+        raise GitFailed(reason(done) or f"git {arguments[0]} ended with {done.code}.")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def reason(done: Completed) -> str:
+    """The last telling line of what git said."""
+    lines = [
+        line.strip()
+        for line in plain_text(done.stderr.decode("utf-8", "replace"), keep_lines=True).splitlines()
+        if line.strip()
+    ]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:"))]
+    return (telling or lines or [""])[-1][:400]
+
+
+def is_repository(path: Path) -> bool:
+    """Whether `path` itself is the top of a checkout or a bare repository (not merely somewhere inside one)."""
+    done = git(path, "rev-parse", "--is-bare-repository", "--show-toplevel")
+    words = done.stdout.decode("utf-8", "replace").split("\n")
+    if words[0] == "true":
+        return Path(output(path, "rev-parse", "--absolute-git-dir").rstrip("\n")).resolve() == path.resolve()
+    return done.code == 0 and Path(words[1]).resolve() == path.resolve()
+
+
+def current_branch(path: Path) -> str | None:
+    """The branch that HEAD names; None when HEAD is detached."""
+    done = git(path, "symbolic-ref", "--quiet", "--short", "HEAD")
+    return done.stdout.decode("utf-8", "replace").strip() or None
+
+
+def commit_of(path: Path, revision: str) -> str | None:
+    """The commit's hash; None when there is no such commit."""
+    done = git(path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    return done.stdout.decode().strip() or None
+
+
+def yard_groups(path: Path) -> set[str]:
+    """The waves, of whatever home, that have branches here: `w12` for `yard/w12/agent-05`."""
+    refs = output(path, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/yard/").splitlines()
+    return {ref.partition("/")[0] for ref in refs}
+
+
+def add_worktree(repository: Path, *, path: Path, branch: str, commit: str) -> None:
+    """A checkout of `commit` at `path` on the new branch `branch`. Safe to call side by side for one repository.
+
+    git reads all registered worktrees while it adds one, and fails on one that is half written; so the adding takes
+    turns, and what takes long, writing the files, runs side by side. `--no-track` leaves the configuration alone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    add = ("worktree", "add", "--quiet", "--no-checkout", "--no-track", "-b", branch, "--", str(path), commit)
+    with turn(repository):
+        output(repository, *add)
+    output(path, "reset", "--hard", "--quiet", timeout=CHECKOUT)
+
+
+@contextmanager
+def turn(repository: Path) -> Iterator[None]:
+    """One process or thread at a time that changes this repository's list of worktrees."""
+    directory = common_git_directory(repository)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_worktree(repository: Path, path: Path) -> None:
+    """Forget a checkout that was not finished; its files go with it. Absent is a normal answer."""
+    with turn(repository):
+        git(repository, "worktree", "remove", "--force", "--force", "--", str(path), timeout=CHECKOUT)
+        git(repository, "worktree", "prune")
+
+
+def delete_branch(repository: Path, branch: str, *, at: str) -> None:
+    """Delete `branch` if it still points to the commit `at`."""
+    git(repository, "update-ref", "-d", f"refs/heads/{branch}", at)
+
+
+def git_directory(worktree: Path) -> Path:
+    """The worktree's own part of its repository's git directory, as its `.git` file names it."""
+    kind, _, path = (worktree / ".git").read_text().rstrip("\n").partition(": ")
+    if kind != "gitdir":
+        raise GitFailed(f"{worktree}/.git is not the file of a linked worktree.")
+    return Path(path)
+
+
+@functools.lru_cache(maxsize=64)
+def common_git_directory(worktree: Path) -> Path:
+    """The repository's git directory, which all of its worktrees share."""
+    return (worktree / output(worktree, "rev-parse", "--git-common-dir").rstrip("\n")).resolve()
+
+
+def clone(url: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    output(None, "clone", "--quiet", "--bare", "--", url, str(path), timeout=CLONE)
+
+
+def diff_stat(worktree: Path, base: str) -> list[FileChange]:
+    """Files that differ between the working copy and `base`, untracked ones left out."""
+    text = output(worktree, "diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", base, "--")
+    changes = []
+    for entry in text.split("\0"):
+        if entry:
+            added, removed, path = entry.split("\t", 2)
+            changes.append(
+                FileChange(
+                    path, None if added == "-" else int(added), None if removed == "-" else int(removed)
+                )
+            )
+    return changes
+
+
+def diff_text(worktree: Path, base: str, limit: int) -> str:
+    """The unified diff of the working copy against `base`, at most `limit` bytes."""
+    done = git(worktree, "diff", "--no-color", "--no-ext-diff", "--no-textconv", base, "--", max_output=limit)
+    return done.stdout[:limit].decode("utf-8", "replace")
+
+
+def commits(worktree: Path, base: str, limit: int) -> list[Commit]:
+    text = output(
+        worktree,
+        "log",
+        "-z",
+        f"--max-count={limit}",
+        "--format=%H%x1f%ct%x1f%an%x1f%s",
+        f"{base}..HEAD",
+        "--",
+    )
+    rows = [entry.split("\x1f", 3) for entry in text.split("\0") if entry]
+    return [
+        Commit(commit, int(at), plain_text(author), plain_text(subject))
+        for commit, at, author, subject in rows
+    ]

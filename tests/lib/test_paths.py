@@ -1,0 +1,87 @@
+import pytest
+
+from apps.lib.paths import OutsideRoot, inside, make_private, remove_tree, write_whole
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "root" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "root" / "a" / "b" / "file").write_text("inside")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").write_text("precious")
+    return tmp_path / "root"
+
+
+def test_it_resolves_a_path_inside(root):
+    assert inside(root, "a/../a/b") == (root / "a" / "b").resolve()
+
+
+@pytest.mark.parametrize("path", ["..", "../other", "a/../../other", "/etc", ".", ""])
+def test_it_refuses_a_path_that_leads_out(root, path):
+    with pytest.raises(OutsideRoot):
+        inside(root, path)
+
+
+def test_it_refuses_a_link_that_leads_out(root):
+    (root / "link").symlink_to(root.parent / "other")
+
+    with pytest.raises(OutsideRoot):
+        inside(root, "link/file")
+
+
+def test_a_private_directory_is_closed_to_others(tmp_path):
+    (tmp_path / "x").mkdir(mode=0o755)
+
+    assert make_private(tmp_path / "x" / "y").stat().st_mode & 0o777 == 0o700
+    assert make_private(tmp_path / "x").stat().st_mode & 0o777 == 0o700
+
+
+def test_it_writes_whole_files(tmp_path):
+    write_whole(tmp_path / "file", b"old")
+    write_whole(tmp_path / "file", b"new")
+
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_it_removes_a_directory_with_all_in_it(root):
+    assert remove_tree(root, "a") is True
+    assert list(root.iterdir()) == []
+
+
+def test_removing_what_is_not_there_is_no_error(root):
+    assert remove_tree(root, "nothing/here") is False
+
+
+def test_it_removes_a_link_and_not_what_it_points_to(root):
+    (root / "link").symlink_to(root.parent / "other")
+    (root / "a" / "link").symlink_to(root.parent / "other")
+
+    remove_tree(root, "link")
+    remove_tree(root, "a")
+
+    assert (root.parent / "other" / "file").read_text() == "precious"
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["..", "../other", "a/../../other", "/etc", "", "."])
+def test_it_removes_nothing_outside(root, path):
+    with pytest.raises(OutsideRoot):
+        remove_tree(root, path)
+
+    assert (root.parent / "other" / "file").exists()
+
+
+def test_it_does_not_pass_through_a_link(root):
+    (root / "link").symlink_to(root.parent / "other")
+
+    with pytest.raises(OutsideRoot):
+        remove_tree(root, "link/file")
+
+    assert (root.parent / "other" / "file").exists()
+
+
+def test_it_does_not_remove_the_root_itself(root):
+    with pytest.raises(OutsideRoot):
+        remove_tree(root, root)
