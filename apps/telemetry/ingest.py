@@ -11,10 +11,24 @@ from typing import Any, Literal, cast
 import msgspec
 import redis
 import redis.asyncio
+from msgspec import UNSET, UnsetType
 from redis.exceptions import NoScriptError
 
 from apps.lib.redis import connection, typed_errors
 from apps.telemetry.domain.sample import Reading
+
+__all__ = [
+    "AgentNow",
+    "Frame",
+    "FrameAppender",
+    "Reading",
+    "Said",
+    "StreamFull",
+    "append_frame",
+    "append_readings",
+    "forget",
+    "read_now",
+]
 
 STREAM = "yard:samples"
 NOW = "yard:now"
@@ -60,7 +74,11 @@ if seq > top then
 end
 bits = bit.bor(bits, bit.lshift(1, top - seq))
 redis.call('SET', KEYS[4], string.format('%.0f %.0f', top, bits % 4294967296), 'EX', {SEEN_SECONDS})
-if #ARGV[6] > 0 then redis.call('HSET', KEYS[5], ARGV[2], ARGV[6]) end
+if #ARGV[6] > 0 then
+  local said = cmsgpack.unpack(redis.call('HGET', KEYS[5], ARGV[2]) or '\\128')
+  for key, value in pairs(cmsgpack.unpack(ARGV[6])) do said[key] = value end
+  redis.call('HSET', KEYS[5], ARGV[2], cmsgpack.pack(said))
+end
 return 1
 """
 
@@ -85,9 +103,17 @@ class StreamFull(Exception):
 class AgentNow(msgspec.Struct):
     """What an agent last said it is doing, and when."""
 
-    now: str
-    state: str
+    now: str = ""
+    state: str = ""
+    at: float = 0.0
+
+
+class Said(msgspec.Struct):
+    """What a frame says of it. What is left unset stays as it was."""
+
     at: float
+    now: str | UnsetType = UNSET
+    state: str | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +126,7 @@ class Frame:
     client: str
     seq: int
     body: bytes
-    now: AgentNow | None = None
+    said: Said | None = None
 
 
 encode_body = msgspec.msgpack.Encoder().encode
@@ -116,10 +142,10 @@ def append_frame(
     client: str,
     seq: int,
     body: bytes,
-    now: AgentNow | None = None,
+    said: Said | None = None,
 ) -> Added:
     """Adds a frame, or finds that it was added before. Raises StreamFull and RedisUnavailable."""
-    frame = Frame(agent, group, role, client, seq, body, now)
+    frame = Frame(agent, group, role, client, seq, body, said)
     keys, arguments = _keys(frame), _arguments(frame)
     with typed_errors():
         script = client_of_redis.register_script(ADD_FRAME)
@@ -185,5 +211,5 @@ def _keys(frame: Frame) -> list[str]:
 
 
 def _arguments(frame: Frame) -> list[Any]:
-    now = encode_body(frame.now) if frame.now else b""
-    return [frame.seq, frame.agent, frame.group, frame.role, frame.body, now]
+    said = encode_body(frame.said) if frame.said else b""
+    return [frame.seq, frame.agent, frame.group, frame.role, frame.body, said]

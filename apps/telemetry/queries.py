@@ -1,12 +1,9 @@
 """Questions about what was recorded, for the apps above."""
 
 from dataclasses import dataclass
-from typing import cast
 
-from apps.lib.redis import connection, typed_errors
 from apps.telemetry.ingest import STREAM
 from apps.telemetry.models import AgentTotal, Checkpoint
-from apps.telemetry.snapshot import Snapshot, decode, key
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +37,3 @@ def recorded(agent: int) -> Totals:
         wait_ms=row.wait_ms,
         until=mark.until if mark else 0.0,
     )
-
-
-def latest_snapshot(window: int) -> Snapshot | None:
-    """The newest one of this window (a key of WINDOWS), None before the first. Its `at` tells how old it is.
-    Raises RedisUnavailable."""
-    with typed_errors():
-        found = cast(bytes | None, connection().get(key(window)))
-    return decode(found) if found else None

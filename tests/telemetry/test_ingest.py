@@ -6,7 +6,7 @@ import pytest
 from apps.lib.redis import RedisUnavailable, async_connection, connection
 from apps.telemetry import ingest
 from apps.telemetry.domain.sample import Reading
-from apps.telemetry.ingest import AgentNow, Frame, FrameAppender, StreamFull, append_frame
+from apps.telemetry.ingest import AgentNow, Frame, FrameAppender, Said, StreamFull, append_frame
 from tests.telemetry.factories import make_body
 
 
@@ -105,11 +105,15 @@ def test_it_says_that_redis_is_away(settings):
 
 
 def test_it_keeps_what_agents_say_they_do_until_they_end(redis_server):
-    add(1, now=AgentNow("compiling", "busy", 5.0))
+    add(1, said=Said(5.0, now="compiling é", state="busy"))
     add(2)
-    add(1, agent=2, body=b"", now=AgentNow("", "idle", 6.0))
+    add(3, said=Said(7.0, state="waiting"))
+    add(1, agent=2, body=b"", said=Said(6.0, state="idle"))
 
-    assert ingest.read_now([1, 2, 3]) == {1: AgentNow("compiling", "busy", 5.0), 2: AgentNow("", "idle", 6.0)}
+    assert ingest.read_now([1, 2, 3]) == {
+        1: AgentNow("compiling é", "waiting", 7.0),
+        2: AgentNow("", "idle", 6.0),
+    }
 
     ingest.forget(1)
     assert set(ingest.read_now([1, 2])) == {2}

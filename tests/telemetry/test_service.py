@@ -6,11 +6,12 @@ from msgspec.structs import replace
 
 from apps.lib.redis import connection
 from apps.telemetry import actions, ingest
+from apps.telemetry import snapshot as snapshots
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.sketch import Sketch
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.models import AgentTotal, Checkpoint, Rollup, RollupWait
-from apps.telemetry.queries import latest_snapshot, recorded
+from apps.telemetry.queries import recorded
 from apps.telemetry.service import Telemetry
 from apps.telemetry.stream import Stream
 from tests.telemetry.factories import arrive, read_off
@@ -165,7 +166,7 @@ def test_windows_are_the_same_after_a_restart(client):
             read_off(client, now - 3000 + second, Reading(1, "w1", "builder", now, 1000, 1.0))
     telemetry = started(client)
     telemetry.tick()
-    before = {window: latest_snapshot(window) for window in (60, 300, 3600, 86400)}
+    before = {window: snapshots.read(window) for window in (60, 300, 3600, 86400)}
 
     again = started(client)
     again.catch_up()
@@ -190,7 +191,7 @@ def test_a_stream_that_was_lost_leaves_the_rollups(client):
     again = started(client)
     again.tick()
 
-    assert latest_snapshot(3600).totals.operations == 1
+    assert snapshots.read(3600).totals.operations == 1
     arrive(client, now, 10.0)
     again.finish()
     assert recorded(1).operations == 2
@@ -274,18 +275,18 @@ def test_snapshots_go_out_with_a_hint(client):
 
     messages = [pubsub.get_message(timeout=1) for _ in range(4)]
     assert messages[0]["data"] == b'{"topic": "telemetry", "pk": 60}'
-    assert latest_snapshot(60).totals.operations == 1
-    assert latest_snapshot(61) is None
+    assert snapshots.read(60).totals.operations == 1
+    assert snapshots.read(61) is None
 
 
 def test_longer_windows_go_out_less_often(client):
     telemetry = started(client)
     telemetry.tick()
-    ticks = {window: latest_snapshot(window).at for window in (60, 300)}
+    ticks = {window: snapshots.read(window).at for window in (60, 300)}
     telemetry._publish(telemetry.stream.now() + 1.0)
 
-    assert latest_snapshot(60).at > ticks[60]
-    assert latest_snapshot(300).at == ticks[300]
+    assert snapshots.read(60).at > ticks[60]
+    assert snapshots.read(300).at == ticks[300]
 
 
 def test_old_rollups_are_deleted_and_totals_stay(client):

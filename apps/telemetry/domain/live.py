@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from msgspec.structs import asdict
 
 from apps.telemetry.domain.charts import charts, sparkline
+from apps.telemetry.domain.figures import AgentFigures, Figures, Snapshot, Totals
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.series import Series
 from apps.telemetry.domain.tally import Tally, total
 from apps.telemetry.domain.window import WINDOWS, Window
-from apps.telemetry.snapshot import AgentFigures, Figures, Snapshot, Totals
 
 Kept = tuple[int, str, str, Tally]  # agent, group, role, what it did
 

@@ -9,8 +9,7 @@ MAX_MS = 1e11  # three years; the sketch takes 1e12
 MAX_BYTES = 2**62
 
 Kind = Annotated[str, Meta(pattern=r"^[a-z0-9_.:\-]{1,64}\Z")]
-# No control characters: PostgreSQL takes no NUL, and a row that can't be written holds up all that follow.
-WaitKind = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,64}\Z")]
+WaitKind = Annotated[str, Meta(pattern=r"^[a-z0-9_.:\-]{0,64}\Z")]
 Text200 = Annotated[str, Meta(max_length=200)]
 # Both bounds, as they refuse NaN and infinity as well.
 UnixSeconds = Annotated[float, Meta(ge=0, le=1e11)]
