@@ -39,7 +39,7 @@ INSTALLED_APPS = [
     "apps.access",
     "apps.events",
     "apps.telemetry",
-    "django.contrib.admin",
+    "apps.console.admin_config.YardAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

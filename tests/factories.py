@@ -60,7 +60,12 @@ def make_repository(name: str | None = None, **overrides: Any) -> Repository:
 
 def make_wave(label: str | None = None, **overrides: Any) -> Wave:
     """A wave's own row; `make_member` gives it agents."""
-    fields: dict[str, Any] = {"base_commit": "c0ffee" * 6 + "c0ff", "preset": "drill", "size": 8, "created_by": "ada"}
+    fields: dict[str, Any] = {
+        "base_commit": "c0ffee" * 6 + "c0ff",
+        "preset": "drill",
+        "size": 8,
+        "created_by": "ada",
+    }
     if "repository" not in overrides:
         fields["repository"] = make_repository()
     return Wave.objects.create(label=label or f"w{next(_numbers)}", **{**fields, **overrides})

@@ -10,13 +10,15 @@ import redis.asyncio
 from django.conf import settings
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import OutOfMemoryError
 from redis.retry import Retry
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 5.0
 HEALTH_CHECK_SECONDS = 30
 
-AWAY = (redis.ConnectionError, redis.TimeoutError)
+# Not there, or there and not able to take a write.
+AWAY = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, OutOfMemoryError)
 
 
 class RedisUnavailable(Exception):

@@ -1,53 +1,16 @@
-"""What the telemetry process publishes each tick. `docs/reference/metrics.md` defines each figure."""
+"""What the telemetry process publishes each tick, and how readers get it."""
+
+from typing import cast
 
 import msgspec
 
+from apps.lib.redis import connection, typed_errors
+from apps.telemetry.domain.figures import AgentFigures, Charts, Figures, Snapshot, Totals
 
-class Figures(msgspec.Struct, kw_only=True):
-    operations: int
-    errors: int
-    induced: int
-    throughput: float
-    mean: float | None
-    p50: float | None
-    p95: float | None
-    p99: float | None
-    max: float | None
-    wait_ms: float
-    wait_pct: float | None
-    memory: int
-    cpu: float
+__all__ = ["AgentFigures", "Charts", "Figures", "Snapshot", "Totals", "decode", "encode", "key", "read"]
 
-
-class AgentFigures(Figures, kw_only=True):
-    sparkline: list[float]
-    last_at: float | None
-
-
-class Totals(Figures, kw_only=True):
-    load_balance: float | None
-    coordination_efficiency: float | None
-
-
-class Charts(msgspec.Struct, kw_only=True):
-    """All lists are as long as `times`, which holds the start of each point."""
-
-    times: list[float]
-    throughput: dict[str, list[float]]
-    p50: list[float | None]
-    p95: list[float | None]
-    p99: list[float | None]
-    wait: dict[str, list[float]]
-    memory: list[float | None]
-
-
-class Snapshot(msgspec.Struct, kw_only=True):
-    window: int
-    at: float
-    tick: int
-    totals: Totals
-    agents: dict[int, AgentFigures]
-    charts: Charts
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Snapshot).decode
 
 
 def key(window: int) -> str:
@@ -55,5 +18,9 @@ def key(window: int) -> str:
     return f"yard:snapshot:{window}"
 
 
-encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Snapshot).decode
+def read(window: int) -> Snapshot | None:
+    """The newest one of this window (a key of WINDOWS), None before the first. Its `at` tells how old it is.
+    Raises RedisUnavailable."""
+    with typed_errors():
+        found = cast(bytes | None, connection().get(key(window)))
+    return decode(found) if found else None

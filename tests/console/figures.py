@@ -12,13 +12,23 @@ KINDS = ("build slot", "git ref", "shared state")
 
 
 def made_up_snapshot(
-    agents: Iterable[int], waves: Iterable[str], *, window: int = 300, at: float = 1_800_000_000.0, tick: int = 1
+    agents: Iterable[int],
+    waves: Iterable[str],
+    *,
+    window: int = 300,
+    at: float = 1_800_000_000.0,
+    tick: int = 1,
 ) -> Snapshot:
     """Plausible figures for these agents; the same arguments give the same figures."""
     chance = random.Random(tick)
     by_agent = {pk: agent_figures(chance) for pk in agents}
     return Snapshot(
-        window=window, at=at, tick=tick, totals=totals(by_agent), agents=by_agent, charts=charts(waves, window, at, chance)
+        window=window,
+        at=at,
+        tick=tick,
+        totals=totals(by_agent),
+        agents=by_agent,
+        charts=charts(waves, window, at, chance),
     )
 
 
@@ -72,7 +82,8 @@ def charts(waves: Iterable[str], window: int, at: float, chance: random.Random) 
 
     def line(level: float, noise: float) -> list[float]:
         return [
-            max(0.0, level * (1 + 0.15 * math.sin((time + level * 7) / 40)) + chance.uniform(-noise, noise)) for time in times
+            max(0.0, level * (1 + 0.15 * math.sin((time + level * 7) / 40)) + chance.uniform(-noise, noise))
+            for time in times
         ]
 
     return Charts(

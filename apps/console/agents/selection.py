@@ -49,7 +49,12 @@ def matching(view: View) -> Q:
         found &= Q(group=view.get("wave"))
     if view.get("q"):
         text = view.get("q")
-        found &= Q(name__icontains=text) | Q(activity__icontains=text) | Q(role__icontains=text) | Q(reason__icontains=text)
+        found &= (
+            Q(name__icontains=text)
+            | Q(activity__icontains=text)
+            | Q(role__icontains=text)
+            | Q(reason__icontains=text)
+        )
     return found
 
 
@@ -71,7 +76,9 @@ def in_order(agents: QuerySet[Agent], sort: str) -> QuerySet[Agent]:
     """Those that live first, then those that will, then the ended ones; of each the newest wave first."""
     if sort == "newest":
         return agents.order_by("-pk")
-    rank = Case(When(state__in=LIVE, then=Value(0)), When(state__in=UNSTARTED, then=Value(1)), default=Value(2))
+    rank = Case(
+        When(state__in=LIVE, then=Value(0)), When(state__in=UNSTARTED, then=Value(1)), default=Value(2)
+    )
     return agents.order_by(rank, F("member__wave").desc(nulls_last=True), "pk")
 
 

@@ -40,6 +40,9 @@ def href_of(event: Event) -> str:
 
 REGIONS = (
     Region(
-        "events_list", events_list, ("kind", "actor", "q", "page"), frozenset({"agent", "wave", "repository", "host"})
+        "events_list",
+        events_list,
+        ("kind", "actor", "q", "page"),
+        frozenset({"agent", "wave", "repository", "host"}),
     ),
 )

@@ -5,7 +5,13 @@ from apps.console.moment import Moment
 from apps.console.pages import now, page
 from apps.events.models import Event
 
-KINDS = {"agent": "Agents", "wave": "Waves", "repository": "Repositories", "host": "Hosts", "access": "Access"}
+KINDS = {
+    "agent": "Agents",
+    "wave": "Waves",
+    "repository": "Repositories",
+    "host": "Hosts",
+    "access": "Access",
+}
 
 
 @require_safe

@@ -45,8 +45,12 @@ def hosts_list(view: View, moment: Moment) -> Fragment:
 
 
 def counts_by_host() -> dict[int, dict[str, int]]:
-    rows = Agent.objects.order_by().values("host_id").annotate(
-        live=Count("pk", filter=Q(state__in=LIVE)), to_start=Count("pk", filter=Q(state__in=UNSTARTED))
+    rows = (
+        Agent.objects.order_by()
+        .values("host_id")
+        .annotate(
+            live=Count("pk", filter=Q(state__in=LIVE)), to_start=Count("pk", filter=Q(state__in=UNSTARTED))
+        )
     )
     return {row["host_id"]: row for row in rows}
 
@@ -80,7 +84,11 @@ def cpu_text(host: Host) -> str:
 def load_meter(host: Host) -> Meter:
     if host.load_1 is None:
         return Meter("Load", display.NONE)
-    return Meter("Load", f"{host.load_1:.1f} over 1 min", display.share(host.load_1, host.usable_cpus or host.logical_cpus))
+    return Meter(
+        "Load",
+        f"{host.load_1:.1f} over 1 min",
+        display.share(host.load_1, host.usable_cpus or host.logical_cpus),
+    )
 
 
 def memory_meter(host: Host) -> Meter:

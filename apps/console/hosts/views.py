@@ -14,7 +14,9 @@ WISHES = {"drain": True, "open": False}
 @require_safe
 def hosts(request: HttpRequest) -> HttpResponse:
     has_any = Host.objects.exists()
-    return page(request, "console/hosts/list.html", "hosts", Moment(now()), {"hosts_list": {}}, has_any=has_any)
+    return page(
+        request, "console/hosts/list.html", "hosts", Moment(now()), {"hosts_list": {}}, has_any=has_any
+    )
 
 
 @require_POST
@@ -25,6 +27,10 @@ def do(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
 
     def deed(actor: Actor) -> str:
         drain_host(host=host, draining=WISHES[verb], actor=actor)
-        return f"{host.name} drains: it gets no new agents." if WISHES[verb] else f"{host.name} takes agents again."
+        return (
+            f"{host.name} drains: it gets no new agents."
+            if WISHES[verb]
+            else f"{host.name} takes agents again."
+        )
 
     return act(request, deed, "/hosts/")

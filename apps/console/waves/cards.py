@@ -37,14 +37,18 @@ def segments(progress: Progress) -> list[Segment]:
         ("failed or lost", "bad", progress.failed + progress.lost),
     )
     total = progress.total or 1
-    return [Segment(word, tone, count, round(count / total * 100, 2)) for word, tone, count in pieces if count]
+    return [
+        Segment(word, tone, count, round(count / total * 100, 2)) for word, tone, count in pieces if count
+    ]
 
 
 def progress_words(wave: Wave, progress: Progress) -> str:
     """How far it is and how long it takes, in a line."""
     done = f"{progress.ended} of {progress.total} ended"
     if wave.state == WaveState.PAUSED:
-        return f"{done}, paused {plain_text(wave.reason, 80) if wave.reason.startswith('by ') else ''}".strip()
+        return (
+            f"{done}, paused {plain_text(wave.reason, 80) if wave.reason.startswith('by ') else ''}".strip()
+        )
     if wave.state == WaveState.ABORTING:
         return f"{done}, stopping the others"
     if progress.eta_seconds is not None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from apps.telemetry.domain.figures import Charts
 from apps.telemetry.domain.series import Series, floor_to
 from apps.telemetry.domain.tally import Tally
 from apps.telemetry.domain.window import SPARKLINE_POINTS, Window
-from apps.telemetry.snapshot import Charts
 
 
 def charts(yard: Series, window: Window, end: int, since: float) -> Charts:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from msgspec.structs import asdict
 
 from apps.telemetry.domain.charts import charts, sparkline
+from apps.telemetry.domain.figures import AgentFigures, Figures, Snapshot, Totals
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.series import Series
 from apps.telemetry.domain.tally import Tally, total
 from apps.telemetry.domain.window import WINDOWS, Window
-from apps.telemetry.snapshot import AgentFigures, Figures, Snapshot, Totals
 
 Kept = tuple[int, str, str, Tally]  # agent, group, role, what it did
 
@@ -68,8 +68,9 @@ class Live:
             known = self._agent(reading.agent, reading.group, reading.role, at)
             known.memory, known.cpu, known.gauged_at = reading.memory, reading.cpu_cores, at
 
-    def restore(self, *, step: int, start: int, kept: Iterable[Kept]) -> None:
-        """Puts back what rollups kept of one stretch of time; in order of time, before anything is added."""
+    def restore(self, *, step: int, start: int, kept: Iterable[Kept], fold: bool = False) -> None:
+        """Puts back what rollups kept of one stretch of time; in order of time, before anything is added.
+        `fold`: no coarser rollup holds it."""
         whole = Tally()
         memory = 0
         for agent, group, role, tally in kept:
@@ -79,9 +80,9 @@ class Live:
             whole.merge(tally)
             whole.add_group(group, tally.operations)
             memory += tally.memory
-            known.series.restore(step, start, tally)
+            known.series.restore(step, start, tally, fold=fold)
         whole.memory = memory
-        self.yard.restore(step, start, whole)
+        self.yard.restore(step, start, whole, fold=fold)
         self.since = min(self.since or start, float(start))
 
     def advance(self, now: float) -> None:

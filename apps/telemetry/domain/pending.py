@@ -41,10 +41,6 @@ class Pending:
     def __init__(self) -> None:
         self._slots: deque[Slot] = deque()
 
-    def __len__(self) -> int:
-        """Slots, open one included."""
-        return len(self._slots)
-
     def add(self, entry_id: EntryId, *, agent: int, group: str, role: str, tally: Tally) -> None:
         self._bucket(self.seen(entry_id), agent, group, role).tally.merge(tally)
 

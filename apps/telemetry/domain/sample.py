@@ -9,8 +9,11 @@ MAX_MS = 1e11  # three years; the sketch takes 1e12
 MAX_BYTES = 2**62
 
 Kind = Annotated[str, Meta(pattern=r"^[a-z0-9_.:\-]{1,64}\Z")]
-Text64 = Annotated[str, Meta(max_length=64)]
+WaitKind = Annotated[str, Meta(pattern=r"^[a-z0-9_.:\-]{0,64}\Z")]
 Text200 = Annotated[str, Meta(max_length=200)]
+# Both bounds, as they refuse NaN and infinity as well.
+UnixSeconds = Annotated[float, Meta(ge=0, le=1e11)]
+Cores = Annotated[float, Meta(ge=0, le=1e6)]
 Milliseconds = Annotated[float, Meta(ge=0, le=MAX_MS)]
 ByteCount = Annotated[int, Meta(ge=0, le=MAX_BYTES)]
 Outcome = Literal["ok", "error", "induced"]
@@ -20,11 +23,11 @@ class Sample(msgspec.Struct, array_like=True, gc=False):
     """One operation of an agent. "induced" failed on purpose, as a drill does. `ms` includes `wait_ms`."""
 
     kind: Kind
-    end: float
+    end: UnixSeconds
     ms: Milliseconds
     wait_ms: Milliseconds
     outcome: Outcome
-    wait_kind: Text64 = ""
+    wait_kind: WaitKind = ""
     memory: ByteCount = 0
     task: Text200 = ""
     note: Text200 = ""
@@ -36,8 +39,8 @@ class Reading(msgspec.Struct, array_like=True, gc=False):
     agent: int
     group: str
     role: str
-    at: float
-    memory: int
-    cpu_cores: float
-    read_bytes: int = 0
-    write_bytes: int = 0
+    at: UnixSeconds
+    memory: ByteCount
+    cpu_cores: Cores
+    read_bytes: ByteCount = 0
+    write_bytes: ByteCount = 0

@@ -82,8 +82,11 @@ class Series:
         for step, ring in self.rings.items():
             ring.drop_before(floor_to(now, step) - step * LENGTHS[step])
 
-    def restore(self, step: int, start: int, tally: Tally) -> None:
-        """Puts back what a rollup kept. Each step in order, and before anything newer is added."""
+    def restore(self, step: int, start: int, tally: Tally, *, fold: bool) -> None:
+        """Puts back what a rollup kept. Each step in order, and before anything newer is added.
+        `fold`: no coarser rollup holds it, so it goes into the coarser ring as well."""
+        if fold:
+            self.rings[COARSER[step]].push(start, total([tally]))
         self.rings[step].push(start, tally)
 
     def window(self, start: int, step: int) -> Iterator[Tally]:

@@ -105,9 +105,13 @@ class Command(BaseCommand):
         if self.wait_until_ready(supervision, stop, address):
             token = make_sign_in_link(username=user, now=timezone.now())
             self.say(f"Swarmyard is up: {address} - sign in once with {address}/sign-in/link/{token}")
+            self.after_ready(address)
         while not stop.is_set:
             supervision.watch()
             stop.event.wait(WATCH_SECONDS)
+
+    def after_ready(self, address: str) -> None:
+        """For commands that start the yard and then something in it."""
 
     def wait_until_ready(self, supervision: Supervision, stop: StopSignal, address: str) -> bool:
         deadline = time.monotonic() + READY_SECONDS

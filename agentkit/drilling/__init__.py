@@ -1,0 +1,1 @@
+"""The parts of the drill: what it chooses, what it edits, how it commits."""

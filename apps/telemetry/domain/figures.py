@@ -1,0 +1,50 @@
+"""The shape of a snapshot. `docs/reference/metrics.md` defines each figure and its unit."""
+
+import msgspec
+
+
+class Figures(msgspec.Struct, kw_only=True):
+    operations: int
+    errors: int
+    induced: int
+    throughput: float
+    mean: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+    wait_ms: float
+    wait_pct: float | None
+    memory: int
+    cpu: float
+
+
+class AgentFigures(Figures, kw_only=True):
+    sparkline: list[float]
+    last_at: float | None
+
+
+class Totals(Figures, kw_only=True):
+    load_balance: float | None
+    coordination_efficiency: float | None
+
+
+class Charts(msgspec.Struct, kw_only=True):
+    """All lists are as long as `times`, which holds the start of each point."""
+
+    times: list[float]
+    throughput: dict[str, list[float]]
+    p50: list[float | None]
+    p95: list[float | None]
+    p99: list[float | None]
+    wait: dict[str, list[float]]
+    memory: list[float | None]
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    window: int
+    at: float
+    tick: int
+    totals: Totals
+    agents: dict[int, AgentFigures]
+    charts: Charts

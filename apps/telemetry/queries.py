@@ -1,0 +1,39 @@
+"""Questions about what was recorded, for the apps above."""
+
+from dataclasses import dataclass
+
+from apps.telemetry.ingest import STREAM
+from apps.telemetry.models import AgentTotal, Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What an agent ever reported. Exact for everything acknowledged before `until` (unix seconds by Redis'
+    clock); what came later may be missing. `until` is at most 12 seconds ago while the telemetry process
+    runs and keeps up, and the moment of its end once that ended cleanly."""
+
+    operations: int
+    errors: int
+    induced: int
+    duration_ms: float
+    wait_ms: float
+    until: float
+
+    @property
+    def ok(self) -> int:
+        return self.operations - self.errors - self.induced
+
+
+def recorded(agent: int) -> Totals:
+    """Zeros for an agent that never reported anything."""
+    # The checkpoint first: rows written in between hold more than it says, never less.
+    mark = Checkpoint.objects.filter(stream=STREAM).first()
+    row = AgentTotal.objects.filter(agent=agent).first() or AgentTotal(agent=agent)
+    return Totals(
+        operations=row.operations,
+        errors=row.errors,
+        induced=row.induced,
+        duration_ms=row.duration_ms,
+        wait_ms=row.wait_ms,
+        until=mark.until if mark else 0.0,
+    )

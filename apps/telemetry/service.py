@@ -1,0 +1,155 @@
+"""The telemetry process: drains the sample stream, publishes snapshots, writes rollups."""
+
+import logging
+import threading
+import time
+
+import redis
+from django.db import DatabaseError, InterfaceError, close_old_connections
+
+from apps.lib import hints
+from apps.lib.redis import AWAY
+from apps.telemetry import actions
+from apps.telemetry.actions import Mark
+from apps.telemetry.domain.live import Live
+from apps.telemetry.domain.pending import EntryId, Pending
+from apps.telemetry.domain.series import TEN, floor_to
+from apps.telemetry.domain.window import WINDOWS
+from apps.telemetry.exceptions import CheckpointMoved
+from apps.telemetry.ingest import STREAM
+from apps.telemetry.rebuild import START, restart, restored
+from apps.telemetry.snapshot import encode, key
+from apps.telemetry.stream import Entry, Stream, format_id, parse_id
+
+log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.05  # between two reads, so that a busy stream is read in batches
+READS_A_TICK = 40  # far behind, buckets are written in between, so that they don't pile up
+RETENTION_SECONDS = 60
+BACKOFF_SECONDS = (0.2, 5.0)
+
+
+class Telemetry:
+    """The state of the process. All of it can be had again from the rows and the stream: `start` does so."""
+
+    def __init__(self, client: redis.Redis, *, tick_seconds: float) -> None:
+        self.stream = Stream(client)
+        self.tick_seconds = tick_seconds
+        self.live = Live()
+        self.pending = Pending()
+        self.mark = Mark()
+        self.counted: EntryId = START
+        self._published: dict[int, float] = {}
+        self._retained_at = 0.0
+
+    def start(self) -> None:
+        """Takes up where the checkpoint is."""
+        self.mark = actions.current_mark(stream=STREAM)
+        self.counted = parse_id(self.mark.last_id)
+        now, ends = self.stream.now(), self.stream.first_and_last()
+        way = restart(now=now, counted=self.counted, ends=ends)
+        if way.position == START and self.counted != START:
+            log.error(
+                "the sample stream is older than its checkpoint (was Redis restored?): reading all of it"
+            )
+            self.counted = START
+        self.live = restored(now=now, until=way.until)
+        self.pending = Pending()
+        self.stream.position = way.position
+
+    def gather(self, seconds: float) -> None:
+        """Waits up to this long for entries, and takes those that came."""
+        self._feed(self.stream.wait(seconds))
+
+    def tick(self) -> None:
+        """Takes all that is there, publishes what is due, and writes the buckets that are over."""
+        now, caught_up = self.catch_up()
+        self._flush(before=now, until=float(floor_to(now, TEN)))
+        if caught_up:
+            self._publish(now)
+        if now - self._retained_at >= RETENTION_SECONDS:
+            self._retained_at = now
+            actions.delete_old(now=now)
+
+    def finish(self) -> None:
+        """Writes everything that was acknowledged, the open bucket too."""
+        now, caught_up = self.catch_up()
+        self._flush(before=now + TEN, until=now if caught_up else float(floor_to(now, TEN)))
+
+    def catch_up(self) -> tuple[float, bool]:
+        """The time up to which everything was taken, by Redis' clock, and whether that is now."""
+        for _ in range(READS_A_TICK):
+            now, entries, caught_up = self.stream.take()
+            self._feed(entries)
+            if caught_up:
+                return now, True
+        return self.stream.position[0] / 1000, False
+
+    def _feed(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            fresh = entry.id > self.counted
+            if entry.readings:
+                self.live.read(at=entry.at, readings=entry.readings)
+                if fresh:
+                    self.pending.read(entry.id, entry.readings)
+                continue
+            self.live.add(
+                at=entry.at, agent=entry.agent, group=entry.group, role=entry.role, tally=entry.tally
+            )
+            if fresh:
+                self.pending.add(
+                    entry.id, agent=entry.agent, group=entry.group, role=entry.role, tally=entry.tally
+                )
+
+    def _flush(self, *, before: float, until: float) -> None:
+        """Writes the buckets that end by then. What arrived before `until` is then written."""
+        slots = self.pending.closed(before)
+        if not slots and until <= self.mark.until:
+            return
+        last_id = slots[-1].last_id if slots else self.counted
+        after = Mark(format_id(last_id), max(until, self.mark.until))
+        buckets = [bucket for slot in slots for bucket in slot.buckets.values()]
+        actions.record(stream=STREAM, buckets=buckets, before=self.mark, after=after)
+        self.pending.drop(slots)
+        self.mark, self.counted = after, last_id
+        self.stream.trim(now=before, counted_from=floor_to(last_id[0] / 1000, TEN))
+
+    def _publish(self, now: float) -> None:
+        for window in WINDOWS.values():
+            due = self._published.get(window.seconds, 0.0) + max(window.every, self.tick_seconds)
+            if now < due - self.tick_seconds / 2:
+                continue
+            self._published[window.seconds] = now
+            snapshot = self.live.snapshot(window.seconds, now, tick=int(now / self.tick_seconds))
+            self.stream.client.set(key(window.seconds), encode(snapshot))
+            hints.send(self.stream.client, "telemetry", window.seconds)
+
+
+def run(client: redis.Redis, *, tick_seconds: float, stop: threading.Event) -> None:
+    """Runs until `stop`. Redis or the database away: waits, then goes on from the checkpoint."""
+    telemetry = Telemetry(client, tick_seconds=tick_seconds)
+    backoff = BACKOFF_SECONDS[0]
+    while not stop.is_set():
+        try:
+            telemetry.start()
+            log.info("telemetry reads the sample stream from %s", telemetry.mark.last_id)
+            backoff = BACKOFF_SECONDS[0]
+            _loop(telemetry, stop)
+        except (*AWAY, DatabaseError, InterfaceError, CheckpointMoved) as error:
+            log.warning("telemetry waits %.1f s and starts again from its checkpoint: %s", backoff, error)
+            stop.wait(backoff)
+            backoff = min(2 * backoff, BACKOFF_SECONDS[1])
+            close_old_connections()
+
+
+def _loop(telemetry: Telemetry, stop: threading.Event) -> None:
+    due = time.monotonic()
+    while not stop.is_set():
+        left = due - time.monotonic()
+        if left > 0:
+            telemetry.gather(left)
+            stop.wait(min(GATHER_SECONDS, max(0.0, due - time.monotonic())))
+            continue
+        telemetry.tick()
+        due = max(due + telemetry.tick_seconds, time.monotonic())
+    telemetry.finish()

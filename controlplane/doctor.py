@@ -1,0 +1,180 @@
+"""What an operator can get wrong on a machine: each check answers with what it found and what to do."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from apps.capacity.domain.admission import MB
+from apps.fleet import cgroup, launcher
+from apps.fleet.domain.health import Health
+from apps.fleet.domain.preset import Preset, PresetError
+from apps.fleet.models import Host
+from apps.fleet.presets import find_executable, load_presets
+from apps.lib import procfs
+from apps.lib.process import ProgramMissing, run
+from apps.lib.redis import RedisUnavailable, ping
+from controlplane.doors import bind_problem
+from controlplane.redis_server import NoRedis, server_binary, socket_path
+
+OLDEST_GIT = (2, 20)  # worktrees with --no-track and --no-checkout as we use them
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`level`: "ok", "note" (something optional isn't there), "warning", "error" (nothing works without it)."""
+
+    name: str
+    level: str
+    text: str
+    hint: str = ""
+
+
+def examine() -> list[Finding]:
+    """All findings, in the order in which they matter."""
+    findings: list[Finding] = []
+    for check in CHECKS:
+        found = check()
+        findings += found if isinstance(found, list) else [found]
+    return findings
+
+
+def check_python() -> Finding:
+    return Finding("python", "ok", sys.version.split()[0])
+
+
+def check_git() -> Finding:
+    try:
+        words = run(["git", "--version"], timeout=10).text().split()
+    except ProgramMissing:
+        return Finding("git", "error", "not found", "Install git: every workspace is a git worktree.")
+    version = tuple(int(part) for part in re.findall(r"\d+", words[2])[:2])
+    if version < OLDEST_GIT:
+        return Finding("git", "error", words[2], "Install git 2.20 or newer.")
+    return Finding("git", "ok", words[2])
+
+
+def check_launcher() -> Finding:
+    missing = [tool for tool in ("sh", "setsid", *launcher.TOOLS) if shutil.which(tool) is None]
+    if missing:
+        hint = "Install util-linux (setsid) and GNU coreutils: agents are started with them."
+        return Finding("launcher", "error", f"not found: {', '.join(missing)}", hint)
+    return Finding("launcher", "ok", "setsid, stdbuf and the others are there")
+
+
+def check_cargo() -> Finding:
+    if shutil.which("cargo") is None:
+        return Finding("cargo", "note", "not found", "Only agents that build Rust need it.")
+    return Finding("cargo", "ok", run(["cargo", "--version"], timeout=20).text().strip())
+
+
+def check_home() -> Finding:
+    home = settings.SWARMYARD_HOME
+    if not os.access(home, os.W_OK | os.X_OK):
+        return Finding(
+            "home", "error", f"{home} can't be written", "Set SWARMYARD_HOME to a directory of your own."
+        )
+    disk = procfs.disk(home)
+    text = f"{home}, {disk.free // MB} MB free"
+    if disk.free < settings.MIN_FREE_DISK_MB * MB:
+        hint = f"Below {settings.MIN_FREE_DISK_MB} MB no agent starts: free some, or set SWARMYARD_MIN_FREE_DISK_MB."
+        return Finding("home", "warning", text, hint)
+    return Finding("home", "ok", text)
+
+
+def check_redis() -> Finding:
+    if not settings.REDIS_IS_EMBEDDED:
+        try:
+            ping()
+        except RedisUnavailable as error:
+            return Finding("redis", "error", "REDIS_URL doesn't answer", error.hint)
+        return Finding("redis", "ok", "REDIS_URL answers")
+    try:
+        binary, _ = server_binary(), socket_path(settings.SWARMYARD_HOME)
+    except NoRedis as error:
+        return Finding("redis", "error", "none to start", str(error))
+    return Finding("redis", "ok", f"embedded, {binary}")
+
+
+def check_database() -> Finding:
+    try:
+        executor = MigrationExecutor(connection)
+        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        return Finding("database", "error", str(error), "Check DATABASE_URL and that the server runs.")
+    if waiting:
+        hint = "`manage.py migrate` brings it up to date; `manage.py up` does that by itself."
+        return Finding(
+            "database", "warning", f"{connection.vendor}, {len(waiting)} migrations to apply", hint
+        )
+    return Finding("database", "ok", connection.vendor)
+
+
+def check_bind() -> Finding:
+    problem = bind_problem(settings.SWARMYARD_BIND)
+    return Finding("bind", "error" if problem else "ok", settings.SWARMYARD_BIND, problem)
+
+
+def check_hosts() -> Finding:
+    now = timezone.now()
+    try:
+        health = {host.name: host.health(now) for host in Host.objects.all()}
+    except DatabaseError:
+        return Finding("hosts", "note", "not known before the database is set up")
+    ill = [f"{name} {state}" for name, state in health.items() if state != Health.HEALTHY]
+    if not health or len(ill) == len(health):
+        return Finding("hosts", "note", "no host answers", "`manage.py up` starts this machine's.")
+    return Finding("hosts", "warning" if ill else "ok", ", ".join(ill) or f"{len(health)} healthy")
+
+
+def check_limits() -> Finding:
+    reason = cgroup.available()
+    return Finding("memory limits", "note" if reason else "ok", reason or "control groups can be written")
+
+
+def check_pressure() -> Finding:
+    if procfs.pressure("memory") is None:
+        return Finding(
+            "pressure", "note", "this kernel tells no memory pressure", "Admission goes by memory alone."
+        )
+    return Finding("pressure", "ok", "the kernel tells memory pressure")
+
+
+def check_presets() -> list[Finding]:
+    try:
+        presets = load_presets(settings.SWARMYARD_HOME / "presets")
+    except PresetError as error:
+        return [Finding("presets", "error", str(error), "Mend or remove that file.")]
+    return [check_preset(preset) for preset in presets.values() if preset.executable != "{command}"]
+
+
+def check_preset(preset: Preset) -> Finding:
+    found = find_executable(preset, os.environ.get("PATH", os.defpath))
+    if found is None:
+        return Finding(
+            f"preset {preset.name}", "note", f"{preset.executable} is not installed", preset.install_hint
+        )
+    return Finding(f"preset {preset.name}", "ok", str(found))
+
+
+CHECKS: tuple[Callable[[], Finding | list[Finding]], ...] = (
+    check_python,
+    check_git,
+    check_launcher,
+    check_home,
+    check_redis,
+    check_database,
+    check_bind,
+    check_hosts,
+    check_cargo,
+    check_pressure,
+    check_limits,
+    check_presets,
+)

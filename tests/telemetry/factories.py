@@ -1,0 +1,37 @@
+"""Samples and stream entries for tests."""
+
+import itertools
+
+import redis
+
+from apps.telemetry.domain.sample import Reading, Sample
+from apps.telemetry.ingest import BYTES_IN, STREAM, encode_body
+
+NUMBERS = itertools.count(1)
+
+
+def make_sample(ms: float = 10.0, **overrides) -> Sample:
+    fields = {"kind": "build", "end": 1_800_000_000.0, "ms": ms, "wait_ms": 0.0, "outcome": "ok", **overrides}
+    return Sample(**fields)
+
+
+def make_body(*milliseconds: float, **overrides) -> bytes:
+    return encode_body([make_sample(ms, **overrides) for ms in milliseconds])
+
+
+def arrive(
+    client: redis.Redis, at: float, *milliseconds: float, agent: int = 1, group: str = "w1", **overrides
+) -> bytes:
+    """Puts a frame into the stream as if it had arrived then. Arrivals must come in order."""
+    body = make_body(*milliseconds, **overrides)
+    held = client.incrby(BYTES_IN, len(body))
+    fields = {"a": agent, "g": group, "r": "builder", "s": body, "n": held}
+    return client.xadd(STREAM, fields, id=f"{int(at * 1000)}-{next(NUMBERS)}")
+
+
+def read_off(client: redis.Redis, at: float, *readings: Reading) -> bytes:
+    """Puts readings into the stream as if they had arrived then."""
+    body = encode_body(list(readings))
+    return client.xadd(
+        STREAM, {"p": body, "n": client.incrby(BYTES_IN, len(body))}, id=f"{int(at * 1000)}-{next(NUMBERS)}"
+    )

@@ -1,0 +1,316 @@
+import time
+
+import pytest
+from django.db import OperationalError
+from msgspec.structs import replace
+
+from apps.lib.redis import connection
+from apps.telemetry import actions, ingest
+from apps.telemetry import snapshot as snapshots
+from apps.telemetry.domain.sample import Reading
+from apps.telemetry.domain.sketch import Sketch
+from apps.telemetry.exceptions import CheckpointMoved
+from apps.telemetry.models import AgentTotal, Checkpoint, Rollup, RollupWait
+from apps.telemetry.queries import recorded
+from apps.telemetry.service import Telemetry
+from apps.telemetry.stream import Stream
+from tests.telemetry.factories import arrive, read_off
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def started(client) -> Telemetry:
+    telemetry = Telemetry(client, tick_seconds=1.0)
+    telemetry.start()
+    return telemetry
+
+
+@pytest.fixture
+def client(redis_server):
+    return connection(read_timeout=6.0)
+
+
+def test_it_writes_buckets_that_are_over(client):
+    past = time.time() - 100
+    arrive(client, past, 10.0, 20.0, agent=1)
+    arrive(client, past + 20, 30.0, agent=1, outcome="error", wait_ms=5.0, wait_kind="slot")
+    arrive(client, past + 20, 40.0, agent=2, outcome="induced")
+    started(client).tick()
+
+    first = recorded(1)
+    assert (first.operations, first.ok, first.errors, first.induced) == (3, 2, 1, 0)
+    assert (first.duration_ms, first.wait_ms) == (60.0, 5.0)
+    assert recorded(2).induced == 1
+    assert recorded(3).operations == 0
+    assert Rollup.objects.filter(resolution=10).count() == 3
+    assert RollupWait.objects.get(resolution=10).kind == "slot"
+
+
+def test_it_says_until_when_its_totals_are_exact(client):
+    telemetry = started(client)
+    telemetry.tick()
+    assert 0 <= time.time() - recorded(1).until <= 12
+
+    arrive(client, time.time(), 10.0)
+    telemetry.tick()
+    telemetry.finish()
+
+    assert recorded(1).operations == 1
+    assert time.time() - recorded(1).until < 5
+
+
+def test_a_bucket_that_is_not_over_waits(client):
+    now = Stream(client).now()
+    arrive(client, now - 60, 10.0)
+    arrive(client, now + 30, 10.0)
+
+    started(client).tick()
+
+    assert recorded(1).operations == 1
+
+
+def test_five_minutes_hold_what_their_ten_seconds_hold(client):
+    past = time.time() // 300 * 300 - 600
+    values = [float(value) for value in range(1, 61)]
+    for number, value in enumerate(values):
+        arrive(client, past + number, value, wait_ms=1.0, wait_kind="slot")
+    telemetry = started(client)
+    telemetry.tick()
+    arrive(client, past + 299, 1000.0)
+    telemetry.tick()
+
+    rollup = Rollup.objects.get(resolution=300)
+    assert (rollup.start, rollup.operations, rollup.max_ms) == (past, 61, 1000.0)
+    assert Sketch.from_bytes(bytes(rollup.sketch)).quantiles(0.5) == [pytest.approx(31, rel=0.01)]
+    assert RollupWait.objects.get(resolution=300).wait_ms == 60.0
+    assert sum(Rollup.objects.filter(resolution=10).values_list("operations", flat=True)) == 61
+
+
+def test_readings_are_kept_with_the_bucket(client):
+    past = time.time() - 60
+    for memory, cores in [(100, 1.0), (300, 0.5), (200, 0.0)]:
+        read_off(client, past // 10 * 10, Reading(1, "w1", "builder", past, memory, cores))
+    started(client).tick()
+
+    rollup = Rollup.objects.get(resolution=10)
+    assert (rollup.memory, rollup.cpu, rollup.readings, rollup.operations) == (300, 1.5, 3, 0)
+
+
+def test_a_restart_counts_nothing_twice_and_misses_nothing(client):
+    past = time.time() - 200
+    for second in range(0, 150, 3):
+        arrive(client, past + second, 10.0, agent=second % 2)
+    first = started(client)
+    first.tick()
+    arrive(client, time.time(), 10.0, agent=1)
+    first.tick()  # and is killed here: what it read and didn't write is lost with it
+
+    second_life = started(client)
+    second_life.tick()
+    second_life.finish()
+    started(client).finish()
+
+    assert (recorded(0).operations, recorded(1).operations) == (25, 26)
+
+
+def test_a_bucket_that_was_written_in_part_is_added_to(client):
+    now = Stream(client).now() // 10 * 10
+    arrive(client, now, 10.0)
+    started(client).finish()
+    arrive(client, now + 0.001, 20.0)
+    started(client).finish()
+
+    rollup = Rollup.objects.get(resolution=10)
+    assert (rollup.operations, rollup.duration_ms) == (2, 30.0)
+    assert Sketch.from_bytes(bytes(rollup.sketch)).count == 2
+
+
+def test_a_failed_write_leaves_nothing_behind(client, monkeypatch):
+    arrive(client, time.time() - 60, 10.0)
+    telemetry = started(client)
+
+    def fails(*args) -> None:
+        raise OperationalError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(actions, "_add_totals", fails)
+        with pytest.raises(OperationalError):
+            telemetry.tick()
+    assert not Rollup.objects.exists()
+
+    started(client).tick()
+    assert recorded(1).operations == 1
+
+
+def test_of_two_processes_that_write_one_stops(client):
+    arrive(client, time.time() - 60, 10.0)
+    first, second = started(client), started(client)
+    first.tick()
+
+    with pytest.raises(CheckpointMoved):
+        second.tick()
+
+    assert recorded(1).operations == 1
+    second.start()
+    second.tick()
+    assert recorded(1).operations == 1
+
+
+def test_windows_are_the_same_after_a_restart(client):
+    now = Stream(client).now()
+    for second in range(0, 3000, 7):
+        arrive(
+            client, now - 3000 + second, float(second + 1), agent=second % 3, wait_ms=2.0, wait_kind="slot"
+        )
+        if second % 49 == 0:
+            read_off(client, now - 3000 + second, Reading(1, "w1", "builder", now, 1000, 1.0))
+    telemetry = started(client)
+    telemetry.tick()
+    before = {window: snapshots.read(window) for window in (60, 300, 3600, 86400)}
+
+    again = started(client)
+    again.catch_up()
+
+    for window, snapshot in before.items():
+        now_and_then = again.live.snapshot(window, snapshot.at, snapshot.tick)
+        assert now_and_then.totals.throughput == pytest.approx(snapshot.totals.throughput, rel=0.01)
+        assert replace(now_and_then.totals, throughput=0) == replace(snapshot.totals, throughput=0)
+        assert now_and_then.charts.throughput == snapshot.charts.throughput
+        assert now_and_then.charts.p95 == snapshot.charts.p95
+        for agent in (0, 1, 2):
+            assert now_and_then.agents[agent].p99 == snapshot.agents[agent].p99
+            assert now_and_then.agents[agent].operations == snapshot.agents[agent].operations
+
+
+def test_a_stream_that_was_lost_leaves_the_rollups(client):
+    now = Stream(client).now()
+    arrive(client, now - 900, 10.0)
+    started(client).tick()
+    client.flushall()
+
+    again = started(client)
+    again.tick()
+
+    assert snapshots.read(3600).totals.operations == 1
+    arrive(client, now, 10.0)
+    again.finish()
+    assert recorded(1).operations == 2
+
+
+def test_a_stream_older_than_the_checkpoint_is_read_in_full(client):
+    now = Stream(client).now()
+    actions.current_mark(stream=ingest.STREAM)
+    Checkpoint.objects.update(last_id=f"{int(now * 1000) + 3_600_000}-0")
+    arrive(client, now - 60, 10.0)
+
+    started(client).tick()
+
+    assert recorded(1).operations == 1
+
+
+def test_an_entry_that_cannot_be_read_is_skipped_aloud(client, caplog):
+    past = time.time() - 60
+    client.xadd(ingest.STREAM, {"a": "1", "g": "w", "r": "r", "s": b"\xc1junk"}, id=f"{int(past * 1000)}-1")
+    arrive(client, past + 1, 10.0)
+
+    started(client).tick()
+
+    assert recorded(1).operations == 1
+    assert "can't be read" in caplog.text
+
+
+def test_it_lets_go_of_entries_that_are_counted_and_old(client):
+    now = Stream(client).now()
+    arrive(client, now - 5000, 10.0)
+    arrive(client, now - 4000, 10.0)
+    arrive(client, now - 100, 10.0)
+    telemetry = started(client)
+    telemetry.tick()
+
+    assert client.xlen(ingest.STREAM) == 1
+    held = telemetry.stream.held_bytes()
+    [(_, fields)] = client.xrange(ingest.STREAM)
+    assert held == len(fields[b"s"])
+
+
+def test_it_never_lets_go_of_what_is_not_counted(client):
+    now = Stream(client).now()
+    arrive(client, now - 5000, 10.0)
+    stream = Stream(client)
+
+    stream.trim(now=now, counted_from=0)
+
+    assert client.xlen(ingest.STREAM) == 1
+
+
+def test_an_empty_stream_holds_no_bytes(client):
+    now = Stream(client).now()
+    arrive(client, now - 5000, 10.0)
+
+    stream = Stream(client)
+    stream.trim(now=now, counted_from=int(now))
+
+    assert stream.held_bytes() == 0
+    assert client.xlen(ingest.STREAM) == 0
+
+
+def test_a_heavy_stream_keeps_only_what_is_not_counted(client, monkeypatch):
+    monkeypatch.setattr("apps.telemetry.stream.KEPT_BYTES", 10)
+    now = Stream(client).now()
+    arrive(client, now - 100, *[10.0] * 50)
+    arrive(client, now - 50, 10.0)
+
+    Stream(client).trim(now=now, counted_from=int(now - 60))
+
+    assert client.xlen(ingest.STREAM) == 1
+
+
+def test_snapshots_go_out_with_a_hint(client):
+    pubsub = client.pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe("yard:hints")
+    pubsub.get_message(timeout=1)
+    arrive(client, time.time() - 5, 10.0)
+
+    started(client).tick()
+
+    messages = [pubsub.get_message(timeout=1) for _ in range(4)]
+    assert messages[0]["data"] == b'{"topic": "telemetry", "pk": 60}'
+    assert snapshots.read(60).totals.operations == 1
+    assert snapshots.read(61) is None
+
+
+def test_longer_windows_go_out_less_often(client):
+    telemetry = started(client)
+    telemetry.tick()
+    ticks = {window: snapshots.read(window).at for window in (60, 300)}
+    telemetry._publish(telemetry.stream.now() + 1.0)
+
+    assert snapshots.read(60).at > ticks[60]
+    assert snapshots.read(300).at == ticks[300]
+
+
+def test_old_rollups_are_deleted_and_totals_stay(client):
+    now = Stream(client).now()
+    for age in (31 * 86_400, 29 * 86_400, 3 * 3600, 3600):
+        arrive(client, now - age, 10.0, wait_ms=1.0, wait_kind="slot")
+    started(client).tick()
+
+    assert recorded(1).operations == 4
+    assert (
+        Rollup.objects.filter(resolution=10).count() == RollupWait.objects.filter(resolution=10).count() == 1
+    )
+    assert (
+        Rollup.objects.filter(resolution=300).count()
+        == RollupWait.objects.filter(resolution=300).count()
+        == 3
+    )
+    assert AgentTotal.objects.count() == 1
+
+
+def test_deleting_is_bounded(client, monkeypatch):
+    monkeypatch.setattr(actions, "DELETED_AT_ONCE", 2)
+    Rollup.objects.bulk_create(
+        Rollup(agent=agent, resolution=10, start=0, sketch=Sketch().to_bytes()) for agent in range(5)
+    )
+
+    assert [actions.delete_old(now=time.time()) for _ in range(4)] == [2, 2, 1, 0]
