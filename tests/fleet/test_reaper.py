@@ -314,7 +314,7 @@ def test_an_agent_that_keeps_forking_comes_to_an_end(yard):
 RUNAWAY = """
 import os, time
 while True:
-    time.sleep(0.02)
+    time.sleep(0.1)
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -326,9 +326,9 @@ def test_a_process_that_runs_from_one_pid_to_the_next_is_caught(yard):
     exit_code(order)
     tree = yard.tree(order)
 
-    yard.reap(tree)
+    yard.reap(tree, seconds=20)
 
-    time.sleep(0.1)
+    time.sleep(0.2)
     assert not yard.observe(tree).members
 
 
