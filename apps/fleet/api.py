@@ -109,11 +109,7 @@ def read_log(request: HttpRequest, pk: int, offset: int = -65_536, limit: int = 
 
 
 @agents.post("/{int:pk}/{verb}", response=AgentOut, summary="Pause, resume, stop, kill or restart an agent")
-def steer_agent(request: HttpRequest, pk: int, verb: str) -> Any:
-    if verb not in VERBS:
-        return agents.api.create_response(
-            request, {"error": f"“{verb}” is none of {', '.join(VERBS)}."}, status=404
-        )
+def steer_agent(request: HttpRequest, pk: int, verb: Verb) -> Any:
     return agent_data(VERBS[verb](agent=find(pk), actor=actor_of(request), now=timezone.now()))
 
 

@@ -25,7 +25,8 @@ from apps.fleet.watch import Watch, age, watch
 from apps.lib import procfs
 from apps.lib.process import ProgramMissing
 from apps.lib.redis import RedisUnavailable
-from apps.telemetry.ingest import AgentNow, Reading, append_readings, forget, read_now
+from apps.telemetry.domain.sample import Reading
+from apps.telemetry.ingest import AgentNow, append_readings, forget, read_now
 
 log = logging.getLogger(__name__)
 

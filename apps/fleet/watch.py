@@ -13,7 +13,7 @@ from apps.fleet.models import Agent
 from apps.fleet.places import marker, run_dir
 from apps.fleet.reaper import Tree
 from apps.lib.procfs import Process, read_io
-from apps.telemetry.ingest import Reading
+from apps.telemetry.domain.sample import Reading
 
 READ_AT_ONCE = 262_144  # bytes of output that one look reads of one agent
 LAG_ALLOWED = 4_000_000  # an agent that prints faster than that is skipped forward

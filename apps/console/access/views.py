@@ -48,7 +48,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(target)
 
 
-def sign_in_page(request: HttpRequest, target: str, problem: str = "", name: str = "", status: int = 200) -> HttpResponse:
+def sign_in_page(
+    request: HttpRequest, target: str, problem: str = "", name: str = "", status: int = 200
+) -> HttpResponse:
     context = {"next": target, "problem": problem, "name": name}
     return render(request, "console/access/sign_in.html", context, status=status)
 
@@ -56,7 +58,9 @@ def sign_in_page(request: HttpRequest, target: str, problem: str = "", name: str
 def safe_target(request: HttpRequest) -> str:
     """Where to go after signing in: a page of ours, whatever the address says."""
     target = request.POST.get("next") or request.GET.get("next") or "/"
-    return target if url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()) else "/"
+    return (
+        target if url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()) else "/"
+    )
 
 
 @login_not_required

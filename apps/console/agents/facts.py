@@ -36,7 +36,9 @@ def facts_of(agent: Agent) -> list[Fact]:
         Fact("Role", plain_text(agent.role, 40)),
         Fact("Host", agent.host.name, href="/hosts/"),
         *workspace_facts(workspace_of(agent)),
-        Fact("Command", plain_text(shlex.join(agent.command), 500) or display.NONE, copies=bool(agent.command)),
+        Fact(
+            "Command", plain_text(shlex.join(agent.command), 500) or display.NONE, copies=bool(agent.command)
+        ),
         *process_facts(agent),
         *time_facts(agent),
     ]
@@ -59,7 +61,13 @@ def workspace_facts(workspace: Workspace | None) -> list[Fact]:
 def process_facts(agent: Agent) -> list[Fact]:
     return [
         Fact("Process", f"pid {agent.pid}" if agent.pid and agent.is_live else ""),
-        Fact("Start", f"number {agent.epoch}" + (f", {display.plural(agent.restarts, 'restart')} by itself" if agent.restarts else "") if agent.epoch else "not started"),
+        Fact(
+            "Start",
+            f"number {agent.epoch}"
+            + (f", {display.plural(agent.restarts, 'restart')} by itself" if agent.restarts else "")
+            if agent.epoch
+            else "not started",
+        ),
         Fact("Exit status", "" if agent.exit_code is None else str(agent.exit_code)),
         Fact("Restart", agent.get_restart_policy_display()),
         Fact("Memory budget", f"{display.number(agent.memory_budget_mb)} MB"),

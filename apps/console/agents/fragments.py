@@ -35,7 +35,9 @@ def agents_fragment(view: View, moment: Moment, counts: Counter[str], *, short: 
     """A page of the agents that match, with its rows as parts."""
     shown = page_of(Agent.objects.filter(matching(view)), view, moment)
     table = table_of(shown, view, moment, short=short)
-    tools = render_to_string("console/agents/chips.html", {"chips": chips(counts, view), "query": query_of(view)})
+    tools = render_to_string(
+        "console/agents/chips.html", {"chips": chips(counts, view), "query": query_of(view)}
+    )
     context = {
         "view": view,
         "tools": mark_safe(tools),  # noqa: S308 - rendered by its template

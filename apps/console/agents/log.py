@@ -62,7 +62,9 @@ def whole_lines(data: bytes) -> int:
 
 
 def piece(run_dir: Path, data: bytes, start: int, skipped: int, rest: bytes = b"") -> Piece:
-    return Piece(as_text(data), start, start + len(data), logs.first(run_dir), skipped, as_text(rest[-MAX_PARTIAL:]))
+    return Piece(
+        as_text(data), start, start + len(data), logs.first(run_dir), skipped, as_text(rest[-MAX_PARTIAL:])
+    )
 
 
 def as_text(data: bytes) -> str:

@@ -15,13 +15,26 @@ def numbers_of(agent: Agent, view: View, moment: Moment) -> list[Number]:
     snapshot = moment.snapshot(view.window)
     figures = snapshot.agents.get(agent.pk) if snapshot else None
     span = WINDOW_WORDS[view.window_word]
-    return [operations(figures, span), latency(figures), lock_wait(figures), memory(agent, figures), errors(figures), cost(agent)]
+    return [
+        operations(figures, span),
+        latency(figures),
+        lock_wait(figures),
+        memory(agent, figures),
+        errors(figures),
+        cost(agent),
+    ]
 
 
 def operations(figures: AgentFigures | None, span: str) -> Number:
     if figures is None or not figures.operations:
         return Number("Throughput", "", display.NONE, "op/s", NO_SAMPLES)
-    return Number("Throughput", "", display.rate(figures.throughput), "op/s", f"{display.number(figures.operations)} in {span}")
+    return Number(
+        "Throughput",
+        "",
+        display.rate(figures.throughput),
+        "op/s",
+        f"{display.number(figures.operations)} in {span}",
+    )
 
 
 def latency(figures: AgentFigures | None) -> Number:
@@ -37,7 +50,9 @@ def lock_wait(figures: AgentFigures | None) -> Number:
     if figures is None or share is None:
         return Number("Lock wait", "", display.NONE, "%", NO_SAMPLES)
     note = f"{display.duration(figures.wait_ms / 1000)} of operation time"
-    return Number("Lock wait", "", display.percent(share), "%", note, "high" if share >= HIGH_WAIT_PCT else "")
+    return Number(
+        "Lock wait", "", display.percent(share), "%", note, "high" if share >= HIGH_WAIT_PCT else ""
+    )
 
 
 def memory(agent: Agent, figures: AgentFigures | None) -> Number:
@@ -45,8 +60,14 @@ def memory(agent: Agent, figures: AgentFigures | None) -> Number:
     budget = agent.memory_budget_mb * display.MB
     value, unit = display.size(used if agent.is_live else None)
     high = agent.is_live and display.share(used, budget) >= HIGH_MEMORY_PCT
-    processes = f" · {display.plural(agent.processes, 'process')}".replace("processs", "processes") if agent.processes else ""
-    return Number("Memory", "", value, unit, f"of {display.size_text(budget)}{processes}", "bad" if high else "")
+    processes = (
+        f" · {display.plural(agent.processes, 'process')}".replace("processs", "processes")
+        if agent.processes
+        else ""
+    )
+    return Number(
+        "Memory", "", value, unit, f"of {display.size_text(budget)}{processes}", "bad" if high else ""
+    )
 
 
 def errors(figures: AgentFigures | None) -> Number:

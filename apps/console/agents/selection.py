@@ -49,7 +49,12 @@ def matching(view: View) -> Q:
         found &= Q(group=view.get("wave"))
     if view.get("q"):
         text = view.get("q")
-        found &= Q(name__icontains=text) | Q(activity__icontains=text) | Q(role__icontains=text) | Q(reason__icontains=text)
+        found &= (
+            Q(name__icontains=text)
+            | Q(activity__icontains=text)
+            | Q(role__icontains=text)
+            | Q(reason__icontains=text)
+        )
     return found
 
 

@@ -17,7 +17,11 @@ def time_element(at: datetime | None, style: str) -> SafeString:
         return format_html('<span class="none">{}</span>', display.NONE)
     text = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return format_html(
-        '<time datetime="{}" data-as="{}" title="{}">{}</time>', at.isoformat(timespec="seconds"), style, text, text
+        '<time datetime="{}" data-as="{}" title="{}">{}</time>',
+        at.isoformat(timespec="seconds"),
+        style,
+        text,
+        text,
     )
 
 

@@ -37,7 +37,9 @@ def segments(progress: Progress) -> list[Segment]:
         ("failed or lost", "bad", progress.failed + progress.lost),
     )
     total = progress.total or 1
-    return [Segment(word, tone, count, round(count / total * 100, 2)) for word, tone, count in pieces if count]
+    return [
+        Segment(word, tone, count, round(count / total * 100, 2)) for word, tone, count in pieces if count
+    ]
 
 
 def progress_words(wave: Wave, progress: Progress) -> str:

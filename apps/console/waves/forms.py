@@ -25,27 +25,46 @@ def known_presets() -> tuple[dict[str, Preset], str]:
 
 
 class WaveForm(forms.Form):
-    title = forms.CharField(required=False, max_length=120, label="Title", help_text="for people; may stay empty")
+    title = forms.CharField(
+        required=False, max_length=120, label="Title", help_text="for people; may stay empty"
+    )
     repository = forms.ChoiceField(label="Repository", error_messages={"required": "Choose a repository."})
     preset = forms.ChoiceField(label="Preset")
     prompt = forms.CharField(
-        required=False, strip=False, label="Prompt", help_text="what each agent is told", widget=forms.Textarea
+        required=False,
+        strip=False,
+        label="Prompt",
+        help_text="what each agent is told",
+        widget=forms.Textarea,
     )
     command = forms.CharField(
-        required=False, max_length=MAX_COMMAND, label="Command or further options", help_text="split like a shell does, run without one"
+        required=False,
+        max_length=MAX_COMMAND,
+        label="Command or further options",
+        help_text="split like a shell does, run without one",
     )
     agents = forms.IntegerField(min_value=1, max_value=MAX_AGENTS, initial=8, label="Agents")
     step_size = forms.IntegerField(
-        min_value=0, max_value=MAX_STEP, initial=20, label="Step size", help_text="start together; 0: all at once"
+        min_value=0,
+        max_value=MAX_STEP,
+        initial=20,
+        label="Step size",
+        help_text="start together; 0: all at once",
     )
     pause_ms = forms.IntegerField(
         min_value=0, max_value=MAX_PAUSE_MS, initial=10, label="Pause", help_text="ms between steps"
     )
     memory_budget_mb = forms.IntegerField(
-        required=False, min_value=1, max_value=MAX_BUDGET_MB, label="Memory budget", help_text="MB an agent; empty: the preset's"
+        required=False,
+        min_value=1,
+        max_value=MAX_BUDGET_MB,
+        label="Memory budget",
+        help_text="MB an agent; empty: the preset's",
     )
     role = forms.CharField(required=False, max_length=40, label="Role", help_text="empty: the preset's")
-    restart_policy = forms.ChoiceField(choices=RestartPolicy.choices, initial=RestartPolicy.LOST, label="Restart")
+    restart_policy = forms.ChoiceField(
+        choices=RestartPolicy.choices, initial=RestartPolicy.LOST, label="Restart"
+    )
     idempotency_key = forms.CharField(max_length=100, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

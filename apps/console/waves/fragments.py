@@ -34,7 +34,10 @@ def waves_table(view: View, moment: Moment) -> Fragment:
         "view": view,
         "lines": finished_lines(list(shown)),
         "page": shown,
-        "states": [("all", view.get("state") not in STATES), *((key, key == view.get("state")) for key in STATES)],
+        "states": [
+            ("all", view.get("state") not in STATES),
+            *((key, key == view.get("state")) for key in STATES),
+        ],
         "query": {"state": view.get("state")},
     }
     return Fragment.simple(render_to_string("console/waves/table.html", context))
@@ -98,7 +101,10 @@ def wave_agents(view: View, moment: Moment) -> Fragment:
 
 def wave_events(view: View, moment: Moment) -> Fragment:
     wave = wave_of(view)
-    context: dict[str, Any] = {"view": view, "events": Event.objects.about("wave", wave.pk).newest_first()[:EVENTS]}
+    context: dict[str, Any] = {
+        "view": view,
+        "events": Event.objects.about("wave", wave.pk).newest_first()[:EVENTS],
+    }
     return Fragment.simple(render_to_string("console/events/feed.html", context))
 
 
@@ -108,7 +114,9 @@ def wave_charts(view: View, moment: Moment) -> Fragment:
     if snapshot and label in snapshot.charts.throughput:
         series = {label: rounded(snapshot.charts.throughput[label])}
         data = {"times": [round(at, 1) for at in snapshot.charts.times], "throughput": {"stacked": series}}
-    return Fragment.simple(render_to_string("console/charts_data.html", {"view": view, "data": compact(data)}))
+    return Fragment.simple(
+        render_to_string("console/charts_data.html", {"view": view, "data": compact(data)})
+    )
 
 
 CHANGES = frozenset({"agent", "wave"})
@@ -117,7 +125,9 @@ REGIONS = (
     Region("waves_table", waves_table, ("state", "page"), CHANGES),
     Region("wave_head", wave_head, ("wave",), CHANGES),
     Region("wave_steps", wave_steps, ("wave",), CHANGES),
-    Region("wave_agents", wave_agents, ("window", "wave", "state", "q", "sort", "page"), CHANGES | {"telemetry"}),
+    Region(
+        "wave_agents", wave_agents, ("window", "wave", "state", "q", "sort", "page"), CHANGES | {"telemetry"}
+    ),
     Region("wave_events", wave_events, ("wave",), CHANGES),
     Region("wave_charts", wave_charts, ("window", "wave"), frozenset({"telemetry"})),
 )

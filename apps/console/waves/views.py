@@ -36,7 +36,10 @@ def waves(request: HttpRequest) -> HttpResponse:
 @require_safe
 def wave(request: HttpRequest, label: str) -> HttpResponse:
     shown = get_object_or_404(Wave.objects.select_related("repository"), label=label)
-    regions = {name: {"wave": label} for name in ("wave_head", "wave_steps", "wave_agents", "wave_events", "wave_charts")}
+    regions = {
+        name: {"wave": label}
+        for name in ("wave_head", "wave_steps", "wave_agents", "wave_events", "wave_charts")
+    }
     return page(
         request,
         "console/waves/wave.html",
@@ -53,7 +56,11 @@ def wave(request: HttpRequest, label: str) -> HttpResponse:
 
 
 def facts_of(shown: Wave) -> list[tuple[str, str]]:
-    step = "all at once" if shown.step_size == 0 else f"{shown.step_size} together, {shown.pause_ms} ms between steps"
+    step = (
+        "all at once"
+        if shown.step_size == 0
+        else f"{shown.step_size} together, {shown.pause_ms} ms between steps"
+    )
     return [
         ("Preset", shown.preset),
         ("Role", shown.role),

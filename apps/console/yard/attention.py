@@ -54,7 +54,11 @@ def troubled_agents(moment: Moment) -> list[Agent]:
     failed = Q(state__in=(State.FAILED, State.LOST), restart_at=None)
     shown = Q(group__in=labels) | Q(ended_at__gt=moment.now - RECENT)
     agents = Agent.objects.filter(Q(state=State.WAITING) | (failed & shown)).order_by("pk")
-    return list(agents.only("pk", "name", "group", "state", "reason", "activity", "ended_at", "output_at")[:MAX_AGENTS])
+    return list(
+        agents.only("pk", "name", "group", "state", "reason", "activity", "ended_at", "output_at")[
+            :MAX_AGENTS
+        ]
+    )
 
 
 def agent_items(agents: Iterable[Agent], tag: str) -> list[Item]:
@@ -105,7 +109,9 @@ def wave_items(waves: Iterable[Wave]) -> list[Item]:
     for wave in waves:
         href = f"/waves/{wave.label}/"
         if wave.state == WaveState.PAUSED and not wave.reason.startswith("by "):
-            found.append(Item("held", "bad", wave.label, href, plain_text(wave.reason, 200), wave.step_at, "Open"))
+            found.append(
+                Item("held", "bad", wave.label, href, plain_text(wave.reason, 200), wave.step_at, "Open")
+            )
         elif wave.state == WaveState.RUNNING and is_short_of_something(wave):
             text = f"waits for {plain_text(wave.waiting_for, 200)}"
             found.append(Item("capacity", "warn", wave.label, href, text, wave.step_at, "Open"))

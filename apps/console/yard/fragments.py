@@ -82,7 +82,9 @@ def card_context(wave: Wave, head: str, table: Table, moment: Moment) -> dict[st
 
 
 def tables_of(waves: list[Wave], view: View, moment: Moment) -> dict[int, Table]:
-    agents = Agent.objects.filter(matching(view), group__in=[wave.label for wave in waves]).order_by("group", "pk")
+    agents = Agent.objects.filter(matching(view), group__in=[wave.label for wave in waves]).order_by(
+        "group", "pk"
+    )
     by_wave: dict[str, list[Agent]] = defaultdict(list)
     for agent in agents.only(*ROW_FIELDS)[: MAX_ROWS * max(1, len(waves))]:
         by_wave[agent.group].append(agent)

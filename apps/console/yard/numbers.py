@@ -31,7 +31,12 @@ def agents(moment: Moment) -> Number:
     live = sum(counts[state] for state in LIVE)
     notes = [
         f"{display.number(counts[state])} {word}"
-        for state, word in (("waiting", "waiting"), ("paused", "paused"), ("failed", "failed"), ("lost", "lost"))
+        for state, word in (
+            ("waiting", "waiting"),
+            ("paused", "paused"),
+            ("failed", "failed"),
+            ("lost", "lost"),
+        )
         if counts[state]
     ]
     unstarted = sum(counts[state] for state in ("planned", "preparing", "ready"))
@@ -39,7 +44,9 @@ def agents(moment: Moment) -> Number:
         notes.insert(0, f"{display.number(unstarted)} to start")
     tone = "bad" if counts["waiting"] or counts["failed"] or counts["lost"] else ""
     note = " · ".join(notes[:3]) or ("all is well" if live else "none runs")
-    return Number("Agents", "/agents/", display.number(counts["busy"]), f"of {display.number(live)} busy", note, tone)
+    return Number(
+        "Agents", "/agents/", display.number(counts["busy"]), f"of {display.number(live)} busy", note, tone
+    )
 
 
 def throughput(snapshot: Snapshot | None, span: str) -> Number:
@@ -70,7 +77,9 @@ def lock_wait(snapshot: Snapshot | None, span: str) -> Number:
     kinds = {kind: sum(values) for kind, values in snapshot.charts.wait.items()}
     most = max(kinds, key=lambda kind: kinds[kind], default="")
     note = f"most for {most}" if most and kinds[most] > 0 else f"of operation time · {span}"
-    return Number("Lock wait", href, display.percent(share), "%", note, "high" if share >= HIGH_WAIT_PCT else "")
+    return Number(
+        "Lock wait", href, display.percent(share), "%", note, "high" if share >= HIGH_WAIT_PCT else ""
+    )
 
 
 def memory(moment: Moment, snapshot: Snapshot | None) -> Number:
