@@ -81,6 +81,11 @@ def errors(figures: AgentFigures | None) -> Number:
 def cost(agent: Agent) -> Number:
     if agent.cost_usd is None and agent.tokens_out is None:
         return Number("Cost", "", display.NONE, "", "its preset reports none")
-    tokens = f"{display.number(agent.tokens_in)} tokens in · {display.number(agent.tokens_out)} out"
+    known = agent.tokens_out is not None
+    tokens = (
+        f"{display.number(agent.tokens_in)} tokens in · {display.number(agent.tokens_out)} out"
+        if known
+        else "so far"
+    )
     value = display.NONE if agent.cost_usd is None else f"{agent.cost_usd:.2f}"
     return Number("Cost", "", value, "$", tokens)
