@@ -172,7 +172,9 @@ class Delivery:
         self.problem = f"the gateway refused a frame: {reply.error}"
         if reply.code == "unavailable" or reply.seq is None:
             self._pause()
-        else:
+        elif (
+            reply.code != "bad_version"
+        ):  # nothing is wrong with that frame; the close that follows says more
             with self._lock:
                 self._outbox.give_up(reply.seq)
 

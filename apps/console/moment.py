@@ -71,7 +71,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Memory in bytes that agents use, and that they may use in all (None: no host says); whether one more is let in."""
+    """Memory in bytes that agents use and may use in all (None: no host says), and whether one more is let in."""
 
     used: int
     limit: int | None
@@ -107,7 +107,7 @@ def count_states(agents: QuerySet[Agent]) -> dict[str, Counter[str]]:
 def read_snapshot(window: int) -> Snapshot | None:
     try:
         data = connection().get(snapshots.key(window))
-        return snapshots.decode(data) if data else None
+        return snapshots.decode(data) if isinstance(data, bytes) else None
     except (redis.RedisError, msgspec.MsgspecError) as error:
         log.debug("no figures: %s", error)
         return None

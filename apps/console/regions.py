@@ -22,7 +22,7 @@ WINDOW_WORDS = {"1m": "1 min", "5m": "5 min", "1h": "1 h"}
 
 
 def of(pattern: str, default: str = "") -> Callable[[str], str]:
-    """Cleans a parameter: what doesn't match, or is the default anyway, becomes empty, so that equal views are one key."""
+    """Cleans a parameter: what doesn't match or is the default becomes empty, so that equal views are one key."""
     whole = re.compile(pattern)
     return lambda text: text if whole.fullmatch(text) and text != default else ""
 

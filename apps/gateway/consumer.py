@@ -28,10 +28,12 @@ log = logging.getLogger(__name__)
 RECHECK_SECONDS = 2.0
 MAX_SOCKETS_PER_AGENT = 64
 
-TOO_LARGE, BROKEN, COME_BACK = 1009, 1011, 1012
-MALFORMED, BAD_TOKEN, FOREIGN_ORIGIN, BAD_VERSION = 4400, 4401, 4403, 4426
-CLOSE_CODES = {"bad_frame": MALFORMED, "bad_version": BAD_VERSION, "too_large": TOO_LARGE}
+# An application may close with 1000 and with 3000 to 4999; after 1000 a client comes back in a while.
+COME_BACK, MALFORMED, BAD_TOKEN, FOREIGN_ORIGIN, BAD_VERSION = 1000, 4400, 4401, 4403, 4426
+CLOSE_CODES = {"bad_frame": MALFORMED, "bad_version": BAD_VERSION}
 
+NO_LOOKUP = "The database is away: come back in a while."
+CROWDED = f"This agent has {MAX_SOCKETS_PER_AGENT} connections, and no more are taken: close one first."
 UNAVAILABLE = {
     "away": "The sample store is away: keep the frame and send it again.",
     "full": "The sample store is full, as nothing reads it: keep the frame and send it again.",
@@ -63,12 +65,12 @@ class AgentDoor:
             holder = await find_agent(token) if token else None
         except (DatabaseError, InterfaceError) as error:
             log.error("agents can't be looked up: %s", error)  # noqa: TRY400
-            await _shut(receive, send, BROKEN)
+            await _shut(receive, send, COME_BACK, NO_LOOKUP)
             return
         if holder is None:
             await _shut(receive, send, BAD_TOKEN)
         elif self.sockets[holder.pk] >= MAX_SOCKETS_PER_AGENT:
-            await _shut(receive, send, COME_BACK)
+            await _shut(receive, send, COME_BACK, CROWDED)
         else:
             await self._talk(AgentSocket(token, holder, send, self.writer), receive)
 
@@ -183,7 +185,10 @@ class AgentSocket:
             await self.send({"type": "websocket.close", "code": code})
 
 
-async def _shut(receive: Receive, send: Send, code: int) -> None:
+async def _shut(receive: Receive, send: Send, code: int, why: str = "") -> None:
+    if why:
+        message = frames.encode_msgpack(frames.refusal("unavailable", why, None))
+        await send({"type": "websocket.send", "bytes": message})
     await send({"type": "websocket.close", "code": code})
     while (await receive())["type"] != "websocket.disconnect":
         pass

@@ -174,6 +174,20 @@ def test_a_frame_that_the_gateway_never_takes_does_not_block_the_next(gateway: G
     assert gateway.frames[-1].dropped == 1
 
 
+def test_a_version_that_is_not_spoken_costs_no_frame(gateway: Gateway) -> None:
+    def speaks_another(gateway: Gateway, connection: ServerConnection, frame: wire.Frame) -> None:
+        gateway.reply(connection, {"v": 2, "error": "update", "code": "bad_version", "seq": frame.seq})
+        connection.close(4426, "version 2 only")
+
+    gateway.behaviour = speaks_another
+    with client_of(gateway.url) as client:
+        report(client, 3)
+        wait_until(lambda: "4426" in client.problem)
+        receipt = client.close(10.0)
+
+    assert (receipt.lost, receipt.dropped) == (3, 0)
+
+
 @pytest.mark.parametrize("way", ["close", "handshake"])
 def test_a_refused_token_ends_the_wait_at_once_and_says_why(gateway: Gateway, way: str) -> None:
     if way == "handshake":

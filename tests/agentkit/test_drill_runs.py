@@ -251,3 +251,17 @@ def test_a_full_disk_is_an_error_and_not_the_end(
     assert summary["errors"] >= 1
     assert (root / "big.py").read_text() == "X = 1\n" * 500
     assert sorted(os.listdir(root)) == [".git", "big.py"]
+
+
+def test_it_runs_as_a_module_too(make_repository: Callable[..., Path], git_home: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agentkit.drill", "--operations", "2"],
+        cwd=make_repository(MODULES),
+        env=git_home | {"PYTHONPATH": str(Path(SCRIPT).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["commits"] == 1

@@ -1,6 +1,7 @@
 """The live regions of the agents' list and of one agent's page."""
 
 from collections import Counter
+from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
@@ -33,8 +34,8 @@ def agents_table(view: View, moment: Moment) -> Fragment:
 
 def agents_fragment(view: View, moment: Moment, counts: Counter[str], *, short: bool) -> Fragment:
     """A page of the agents that match, with its rows as parts."""
-    shown = page_of(Agent.objects.filter(matching(view)), view, moment)
-    table = table_of(shown, view, moment, short=short)
+    rows, shown = page_of(Agent.objects.filter(matching(view)), view, moment)
+    table = table_of(rows, view, moment, short=short)
     tools = render_to_string("console/chips.html", {"chips": chips(counts, view), "query": kept(view)})
     context = {
         "view": view,
@@ -55,18 +56,18 @@ def kept(view: View, *more: str) -> QueryDict:
     return view.keep(*names) if view.region == "wave_agents" else view.keep("wave", *names)
 
 
-def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> "Page[Agent]":
-    """The rows of the page that the view asks for, in its order."""
+def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> tuple[list[Agent], Page[Any]]:
+    """The rows of the page that the view asks for, in its order, and that page's place among the others."""
     sort = view.get("sort")
     if sort in FIGURE_SORTS:
         order = by_figure(sort, moment.snapshot(view.window), set(agents.values_list("pk", flat=True)))
         page = Paginator(order, PAGE).get_page(view.page)
         rows = Agent.objects.only(*ROW_FIELDS).in_bulk(list(page))
-        page.object_list = [rows[pk] for pk in page if pk in rows]
-        return page
+        return [rows[pk] for pk in page if pk in rows], page
     # A wave's own page keeps the order of its numbers.
     ordered = agents.order_by("pk") if view.region == "wave_agents" and not sort else in_order(agents, sort)
-    return Paginator(ordered.only(*ROW_FIELDS), PAGE).get_page(view.page)
+    found = Paginator(ordered.only(*ROW_FIELDS), PAGE).get_page(view.page)
+    return list(found), found
 
 
 def agent_of(view: View) -> Agent:

@@ -40,7 +40,8 @@ def operations(figures: AgentFigures | None, span: str) -> Number:
 def latency(figures: AgentFigures | None) -> Number:
     if figures is None or figures.p95 is None:
         return Number("Latency p95", "", display.NONE, "ms", NO_SAMPLES)
-    note = f"p50 {display.milliseconds(figures.p50)} · p99 {display.milliseconds(figures.p99)} · max {display.milliseconds(figures.max)}"
+    others = (("p50", figures.p50), ("p99", figures.p99), ("max", figures.max))
+    note = " · ".join(f"{word} {display.milliseconds(value)}" for word, value in others)
     tone = "bad" if figures.p95 > LATENCY_TARGET_MS else ""
     return Number("Latency p95", "", display.milliseconds(figures.p95), "ms", note, tone)
 

@@ -109,7 +109,7 @@ def now_of(agent: Agent) -> str:
 
 @cache
 def row_template() -> Template:
-    return get_template("console/agents/row.html").template  # type: ignore[attr-defined, no-any-return]
+    return get_template("console/agents/row.html").template  # type: ignore[attr-defined]
 
 
 _rendered: dict[tuple[int, str, bool], tuple[Row, SafeString]] = {}

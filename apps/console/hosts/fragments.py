@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Count, Q
 from django.template.loader import render_to_string
@@ -45,17 +44,12 @@ def hosts_list(view: View, moment: Moment) -> Fragment:
 
 
 def counts_by_host() -> dict[int, dict[str, int]]:
-    rows = (
-        Agent.objects.order_by()
-        .values("host_id")
-        .annotate(
-            live=Count("pk", filter=Q(state__in=LIVE)), to_start=Count("pk", filter=Q(state__in=UNSTARTED))
-        )
-    )
-    return {row["host_id"]: row for row in rows}
+    live, to_start = Count("pk", filter=Q(state__in=LIVE)), Count("pk", filter=Q(state__in=UNSTARTED))
+    rows = Agent.objects.order_by().values_list("host_id").annotate(live, to_start)
+    return {host: {"live": live, "to start": to_start} for host, live, to_start in rows}
 
 
-def card_of(host: Host, counts: dict[str, Any], now: datetime) -> Card:
+def card_of(host: Host, counts: dict[str, int], now: datetime) -> Card:
     health = host.health(now)
     sign, tone = display.HEALTH_SIGNS[health]
     return Card(
@@ -65,7 +59,7 @@ def card_of(host: Host, counts: dict[str, Any], now: datetime) -> Card:
         health=str(health),
         cpus=cpu_text(host),
         meters=[load_meter(host), memory_meter(host), disk_meter(host), *pressure_meters(host)],
-        agents=[("live", counts.get("live", 0)), ("to start", counts.get("to_start", 0))],
+        agents=[(word, counts.get(word, 0)) for word in ("live", "to start")],
     )
 
 
@@ -98,7 +92,8 @@ def memory_meter(host: Host) -> Meter:
     share = display.share(used, host.memory_total)
     reserve = configured_limits().memory_reserve
     tone = "high" if host.memory_available <= reserve else ""
-    text = f"{display.size_text(used)} of {display.size_text(host.memory_total)}, {display.size_text(reserve)} kept free"
+    text = f"{display.size_text(used)} of {display.size_text(host.memory_total)}, "
+    text += f"{display.size_text(reserve)} kept free"
     return Meter("Memory", text, share, tone)
 
 

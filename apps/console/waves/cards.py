@@ -73,7 +73,7 @@ def bar_words(progress: Progress) -> str:
 
 @cache
 def head_template() -> Template:
-    return get_template("console/waves/head.html").template  # type: ignore[attr-defined, no-any-return]
+    return get_template("console/waves/head.html").template  # type: ignore[attr-defined]
 
 
 def head_context(wave: Wave, progress: Progress, acts: bool) -> dict[str, Any]:
