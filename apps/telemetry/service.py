@@ -39,6 +39,7 @@ class Telemetry:
         self.pending = Pending()
         self.mark = Mark()
         self.counted: EntryId = START
+        self._replayed = False
         self._published: dict[int, float] = {}
         self._retained_at = 0.0
 
@@ -56,6 +57,7 @@ class Telemetry:
         self.live = restored(now=now, until=way.until)
         self.pending = Pending()
         self.stream.position = way.position
+        self._replayed = False
 
     def gather(self, seconds: float) -> None:
         """Waits up to this long for entries, and takes those that came."""
@@ -65,7 +67,9 @@ class Telemetry:
         """Takes all that is there, publishes what is due, and writes the buckets that are over."""
         now, caught_up = self.catch_up()
         self._flush(before=now, until=float(floor_to(now, TEN)))
-        if caught_up:
+        # Replaying after a start shows the past; falling behind later shows how far by the snapshot's time.
+        self._replayed = self._replayed or caught_up
+        if self._replayed:
             self._publish(now)
         if now - self._retained_at >= RETENTION_SECONDS:
             self._retained_at = now
