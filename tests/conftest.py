@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
+from tests.needs import require
+
 DURABLE = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*names): what must be on this machine; see tests/needs.py")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for name in mark.args:
+            require(name)
 
 
 def redis_binary() -> str:

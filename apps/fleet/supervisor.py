@@ -23,7 +23,7 @@ from apps.fleet.starting import order_for
 from apps.fleet.tokens import new_agent_token, token_hash
 from apps.fleet.watch import Watch, age, watch
 from apps.lib import procfs
-from apps.lib.process import ProgramMissing
+from apps.lib.process import ProgramMissing, reap_detached
 from apps.lib.redis import RedisUnavailable
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.ingest import AgentNow, append_readings, forget, read_now
@@ -55,6 +55,7 @@ class Supervisor:
     def tick(self) -> bool:
         """One round. True when something is in motion that wants the next look soon."""
         now = self.now()
+        reap_detached()  # launchers that ended are our zombies, unless a runhost before us started them
         observe.revive_due(host=self.host, now=now)
         agents = list(Agent.objects.for_host_to_do(self.host.name))
         survey = reaper.survey(self.index)

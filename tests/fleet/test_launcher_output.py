@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import pytest
 
 from apps.fleet import logs
 from apps.fleet.launcher import MARKER, read_run
+from tests.needs import needs, own_mounts
 
 from .launching import Yard, eventually, exit_code, kept_output, output, started
 
@@ -126,7 +126,7 @@ def test_a_flood_of_lines_stays_capped_and_ends_with_its_agent(yard):
     os.killpg(pid, 15)
 
     assert exit_code(order) == 143
-    assert settled(order) > 100_000_000
+    assert settled(order) > 20_000_000
     assert largest <= 8_000_000
     assert logs.tail(order.run_dir, lines=2).data.startswith(b"a line of output")
 
@@ -152,20 +152,14 @@ def comm(pid):
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
-def can_mount():
-    if shutil.which("unshare") is None:
-        return False
-    return subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
-
-
-@pytest.mark.skipif(not can_mount(), reason="needs a mount namespace of its own (unshare -rm)")
+@needs("mounts")
 def test_a_full_disk_neither_blocks_the_agent_nor_loses_its_exit_code(tmp_path):
     small, work = tmp_path / "small", tmp_path / "work"
     small.mkdir()
     work.mkdir()
 
     done = subprocess.run(
-        ["unshare", "-rm", sys.executable, "-m", "tests.fleet.on_a_small_disk", str(small), str(work)],
+        [*own_mounts(), sys.executable, "-m", "tests.fleet.on_a_small_disk", str(small), str(work)],
         cwd=ROOT,
         capture_output=True,
         check=False,
