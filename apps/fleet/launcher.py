@@ -104,17 +104,19 @@ def _create(path: Path, text: str) -> None:
 
 def read_run(run_dir: Path) -> Run:
     """What the launcher has written so far; of a directory that isn't there, nothing."""
-    started = _words(run_dir / "pid")
-    ended = _words(run_dir / "exit")
-    pid, ticks = (int(started[0]), int(started[1])) if len(started) == 2 else (None, None)
-    return Run(pid, ticks, int(ended[0]) if ended and ended[0].isdigit() else None)
+    started = _numbers(run_dir / "pid")
+    ended = _numbers(run_dir / "exit")
+    pid, ticks = (started[0], started[1]) if len(started) == 2 else (None, None)
+    return Run(pid, ticks, ended[0] if len(ended) == 1 else None)
 
 
-def _words(path: Path) -> list[str]:
+def _numbers(path: Path) -> list[int]:
+    """None of what isn't one: an agent could write here, and must not be able to end the loop that reads it."""
     try:
-        return path.read_text("ascii").split()
-    except FileNotFoundError:
+        words = path.read_bytes()[:100].split()
+    except OSError:
         return []
+    return [int(word) for word in words if word.isdigit()]
 
 
 def _launcher_environment(env: Mapping[str, str]) -> dict[str, str]:
