@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from apps.access.exceptions import NotAllowed
-from apps.console.pages import is_htmx, refused
+from apps.console.pages import is_htmx, refused, role_in
 
 # These doors have locks of their own: tokens, and for probes nothing to hide.
 OTHER_DOORS = ("/api/", "/healthz/")
@@ -21,9 +21,18 @@ class SignInRequired(LoginRequiredMiddleware):
         if request.path.startswith(OTHER_DOORS):
             return None
         response = super().process_view(request, view_func, view_args, view_kwargs)
-        if response is not None and is_htmx(request):
-            return go_to_sign_in()
-        return response
+        if response is not None:
+            return go_to_sign_in() if is_htmx(request) else response
+        return self.check_role(request, view_func)
+
+    def check_role(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponse | None:
+        if not getattr(view_func, "login_required", True):
+            return None
+        try:
+            role_in(request)
+        except NotAllowed as refusal:
+            return refused(request, str(refusal))
+        return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, NotAllowed) and not request.path.startswith(OTHER_DOORS):

@@ -69,7 +69,7 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
         sign=sign,
         tone=tone,
         word=word_of(agent),
-        label=label,
+        label=plain_text(label, 80),
         role=plain_text(agent.role, 40),
         now=now_of(agent),
         rate=display.rate(figures.throughput if figures else None),

@@ -44,8 +44,8 @@ def hosts_list(view: View, moment: Moment) -> Fragment:
 
 
 def counts_by_host() -> dict[int, dict[str, int]]:
-    live, to_start = Count("pk", filter=Q(state__in=LIVE)), Count("pk", filter=Q(state__in=UNSTARTED))
-    rows = Agent.objects.order_by().values_list("host_id").annotate(live, to_start)
+    live, to_start = (Count("pk", filter=Q(state__in=states)) for states in (LIVE, UNSTARTED))
+    rows = Agent.objects.order_by().values_list("host_id").annotate(live=live, to_start=to_start)
     return {host: {"live": live, "to start": to_start} for host, live, to_start in rows}
 
 

@@ -81,6 +81,7 @@ def head_context(wave: Wave, progress: Progress, acts: bool) -> dict[str, Any]:
     can_retry = wave.can("retry") and progress.failed + progress.lost > 0
     return {
         "wave": wave,
+        "title": plain_text(wave.title, 120),
         "sign": sign,
         "tone": tone,
         "state": wave.state,
