@@ -1,8 +1,8 @@
-"""The live dashboard with 100 agents at work: how late a push reaches the browser, and what a tick costs the web process.
+"""The live dashboard with 100 agents at work: how late a push reaches the browser, and what a tick costs the server.
 
-A real Chromium shows the yard page. Lateness is from the beginning of the tick in the server until the page has put its frame
-into the DOM, on the one clock of this machine. The cost of a tick is the CPU time of the web process with a viewer, less that without
-one, by the number of ticks.
+A real Chromium shows the yard page. Lateness is from the beginning of the tick in the server until the page has put its
+frame into the DOM, on the one clock of this machine. The cost of a tick is the CPU time of the web process with a
+viewer, less that without one, by the number of ticks.
 """
 
 import shutil
@@ -43,7 +43,7 @@ def main() -> None:
             browser.close()
     late = [(push["seenAt"] - push["tickAt"]) * 1000 for push in pushes]
     say(
-        f"{len(late)} pushes in {seconds} s; web process at {alone * 100:.1f} % without, {busy * 100:.1f} % with a viewer"
+        f"{len(late)} pushes in {seconds} s; web at {alone * 100:.1f} % without a viewer, {busy * 100:.1f} % with one"
     )
     figures = [
         Figure("push_p95_ms", percentile(late, 0.95), "ms", 300.0, "lower"),

@@ -1,8 +1,8 @@
 """100 drills at work for five minutes: is every operation that they report recorded, and did every one succeed that was
 not made to fail on purpose?
 
-Each drill prints a summary of its own count when it is stopped. The yard's count is what its telemetry process wrote to the
-database. The two never share a counter.
+Each drill prints a summary of its own count when it is stopped. The yard's count is what its telemetry process wrote to
+the database. The two never share a counter.
 """
 
 import json
