@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TRIES = 8  # files looked at before the agent falls back on its own notes
 FILES_READ = 3
-TEST_TOOLS = frozenset(("pytest", "nextest", "tox", "nox", "vitest", "jest", "ctest"))
+TEST_TOOLS = frozenset(("pytest", "unittest", "nextest", "tox", "nox", "vitest", "jest", "ctest"))
 LINES_TOLD = 5  # of the output of a build that failed
 
 
@@ -91,7 +91,8 @@ class Drill:
         operation = Operation(kind_of_command(self._options.command) if step == "build" else step)
         failing = draw.share() < self._options.fail_rate
         if self.client is not None:
-            self.client.tell(now=operation.kind, state="busy")
+            command = one_line(" ".join(self._options.command)) if step == "build" else ""
+            self.client.tell(now=f"{operation.kind} {command}".rstrip(), state="busy")
         began = time.monotonic()
         try:
             self._steps[step](operation, number, draw, failing)
@@ -137,7 +138,8 @@ class Drill:
         if self._errors_in_a_row > 1:  # a full disk is no reason to spin
             seconds = max(seconds, min(1.0, 0.05 * 2 ** min(self._errors_in_a_row, 10)))
         if self.client is not None and seconds:
-            self.client.tell(state="idle")
+            # Busy all the same: a model that thinks is at work.
+            self.client.tell(now=f"{operation.kind} {operation.note}".rstrip(), state="busy")
         self._stop.sleep(seconds)
 
     def _edit(self, operation: Operation, number: int, draw: Draw, failing: bool) -> None:

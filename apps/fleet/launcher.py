@@ -108,20 +108,22 @@ def _create(path: Path, text: str) -> None:
 def read_run(run_dir: Path) -> Run:
     """What the launcher has written so far; of a directory that isn't there, nothing."""
     pid, exit_code = run_dir / "pid", run_dir / "exit"
-    started, ended = _words(pid), _words(exit_code)
+    started, ended = _numbers(pid), _numbers(exit_code)
     run = Run(None, None, None)
     if len(started) == 2:
-        run = replace(run, pid=int(started[0]), start_ticks=int(started[1]), started_at=pid.stat().st_mtime)
-    if ended and ended[0].isdigit():
-        run = replace(run, exit_code=int(ended[0]), ended_at=exit_code.stat().st_mtime)
+        run = replace(run, pid=started[0], start_ticks=started[1], started_at=pid.stat().st_mtime)
+    if len(ended) == 1:
+        run = replace(run, exit_code=ended[0], ended_at=exit_code.stat().st_mtime)
     return run
 
 
-def _words(path: Path) -> list[str]:
+def _numbers(path: Path) -> list[int]:
+    """None of what isn't one: an agent could write here, and must not be able to end the loop that reads it."""
     try:
-        return path.read_text("ascii").split()
-    except FileNotFoundError:
+        words = path.read_bytes()[:100].split()
+    except OSError:
         return []
+    return [int(word) for word in words if word.isdigit()]
 
 
 def _launcher_environment(env: Mapping[str, str]) -> dict[str, str]:

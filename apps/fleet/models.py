@@ -83,10 +83,15 @@ class AgentQuerySet(models.QuerySet["Agent"]):
     def ended(self) -> "AgentQuerySet":
         return self.filter(state__in=ENDED)
 
+    def returning(self) -> "AgentQuerySet":
+        return self.ended().exclude(restart_at=None)
+
     def for_host_to_do(self, name: str) -> "AgentQuerySet":
-        """What `runhost` has to look at: all that lives, and all that is ready and wanted."""
+        """What `runhost` has to look at: all that lives, and all that is ready and wanted. Several times a second,
+        so without the long texts."""
         wanted = models.Q(state=State.READY, desired=Desired.RUNNING)
-        return self.on_host(name).filter(models.Q(state__in=LIVE) | wanted).order_by("pk")
+        rows = self.on_host(name).filter(models.Q(state__in=LIVE) | wanted)
+        return rows.defer("prompt", "command").order_by("pk")
 
 
 class Agent(models.Model):
@@ -158,6 +163,11 @@ class Agent(models.Model):
         return self.state in ENDED
 
     @property
+    def is_returning(self) -> bool:
+        """Ended, but to be started again by itself."""
+        return self.is_ended and self.restart_at is not None
+
+    @property
     def short_name(self) -> str:
         return self.name.rpartition("/")[2]
 
@@ -166,7 +176,7 @@ class Agent(models.Model):
         if verb == "pause":
             return self.state in (State.STARTING, *ACTIVE) and self.desired == Desired.RUNNING
         if verb == "resume":
-            return self.desired == Desired.PAUSED and self.is_live
+            return self.desired == Desired.PAUSED and (self.is_live or self.is_returning)
         if verb in {"stop", "kill"}:
-            return not self.is_ended and self.desired != Desired.KILLED
+            return self.is_returning or (not self.is_ended and self.desired != Desired.KILLED)
         return verb == "restart" and (self.is_ended or self.is_live)

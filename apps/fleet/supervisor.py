@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +13,7 @@ from django.db import transaction
 from apps.fleet import cgroup, reaper
 from apps.fleet.actions import observe
 from apps.fleet.actions.observe import HostReading, Sighting
-from apps.fleet.domain.lifecycle import Ending, Seen, Step, Wanted, ending, next_step
+from apps.fleet.domain.lifecycle import Ending, Seen, Step, Wanted, ending, never_started, next_step
 from apps.fleet.domain.preset import LaunchRefused, Preset, PresetError
 from apps.fleet.launcher import AlreadyLaunched, MarkerIndex, Run, launch, read_run
 from apps.fleet.models import Agent, Desired, Host, State
@@ -53,6 +52,7 @@ class Supervisor:
         self.watches: dict[int, Watch] = {}
         self.measured_at: datetime | None = None
         self.presets: dict[str, Preset] = {}
+        self.strays: set[str] = set()
         self.load_presets()
 
     def tick(self) -> bool:
@@ -62,14 +62,19 @@ class Supervisor:
         observe.revive_due(host=self.host, now=now)
         agents = list(Agent.objects.for_host_to_do(self.host.name))
         survey = reaper.survey(self.index)
-        looks = [self.look(agent, survey) for agent in agents]
+        looks = [look for agent in agents if (look := self.try_to_look(agent, survey))]
         moving = self.act(looks, survey, now)
         if self.measured_at is None or (age(self.measured_at, now) or 0.0) >= settings.HOST_TICK_SECONDS:
             self.measured_at = now
             self.measure(looks, survey, now)
-        live = {look.agent.pk: look for look in looks}
+        live = {agent.pk for agent in agents}
         self.watches = {pk: kept for pk, kept in self.watches.items() if pk in live}
-        return self.reap_strays(live, survey) or moving
+        return self.reap_strays(survey) or moving
+
+    def doubt(self) -> None:
+        """After the database refused a write: what counts as written may not be."""
+        for kept in self.watches.values():
+            kept.written.clear()
 
     def load_presets(self) -> None:
         """An operator's file that is broken leaves the presets as they were: it must not end the loop."""
@@ -80,6 +85,14 @@ class Supervisor:
             self.presets = self.presets or load_presets()
 
     # What is there
+
+    def try_to_look(self, agent: Agent, survey: Survey) -> Look | None:
+        """None of an agent whose files can't be read: it must not keep us from the others."""
+        try:
+            return self.look(agent, survey)
+        except OSError:
+            log.exception("%s can't be looked at", agent.name)
+            return None
 
     def look(self, agent: Agent, survey: Survey) -> Look:
         kept = self.watches.get(agent.pk)
@@ -95,7 +108,9 @@ class Supervisor:
 
     def seen(self, agent: Agent, kept: Watch, run: Run, survey: Survey) -> Seen:
         alive = False
-        if run.pid is not None and run.start_ticks is not None:
+        # Pids and start times of another boot mean nothing; a row without a boot was never seen alive.
+        same_boot = agent.boot_id in ("", self.boot_id)
+        if run.pid is not None and run.start_ticks is not None and same_boot:
             process = survey.processes.get(run.pid)
             alive = process is not None and process.start_ticks == run.start_ticks and process.alive
             if alive:
@@ -125,6 +140,9 @@ class Supervisor:
             with transaction.atomic():  # one for all: each transaction waits for the disk
                 for write in writes:
                     write()
+        for look, step in steps:
+            if step == Step.FREEZE:
+                reaper.pause(look.watch.tree)
         return any(moved)
 
     def apply(self, look: Look, step: Step, survey: Survey, now: datetime, writes: list[Write]) -> bool:
@@ -132,7 +150,7 @@ class Supervisor:
         if step == Step.ADOPT:
             writes.append(partial(self.adopt, look, now))
         elif step == Step.FREEZE:
-            reaper.pause(look.watch.tree)
+            # Written first: were we killed between the two, it would stay frozen and nobody would thaw it.
             writes.append(partial(note, look, now, state=State.PAUSED, reason=""))
         elif step == Step.THAW:
             reaper.resume(look.watch.tree)
@@ -169,16 +187,8 @@ class Supervisor:
                 raise PresetError(f"there is no preset “{agent.preset}” on host {self.host.name}")
             launch(order_for(agent, preset, token))
         except AlreadyLaunched:
-            # A runhost before this one prepared the launch, and of its launcher nothing is left.
-            gone = Ending("lost", "its launcher died before the agent started")
-            observe.record_end(
-                agent=agent,
-                ending=gone,
-                exit_code=None,
-                max_restarts=settings.MAX_RESTARTS,
-                now=now,
-                fields={},
-            )
+            # A runhost before this one prepared the launch, and died before its launcher could begin.
+            observe.pass_over_epoch(agent=agent, now=now)
         except (
             PresetError,
             LaunchRefused,
@@ -198,22 +208,18 @@ class Supervisor:
 
     def is_rid_of(self, look: Look, survey: Survey, now: datetime) -> bool:
         """Whether nothing of an ended agent is left and all that it printed was read."""
-        holders = reaper.output_holders(look.watch.tree.marker, survey)
-        if holders:
-            for pid in holders:
-                look.watch.tree.add(pid, survey.processes[pid].start_ticks)
-            reaper.reap_step([look.watch.tree], self.index)
+        if survey.launchers.get(look.watch.tree.marker):
+            # Its logger takes in the last of its output, or waits because somebody else holds the other end.
+            self.reap_holders(look, survey)
             return False
-        while look.watch.read_output(look.agent, now):
-            pass
-        forget_word(look.agent)
-        cgroup.remove_named(marker(look.agent))
+        self.read_output(look, now, to_end=True)
+        tidy_after(look.agent)
         return True
 
     def end(self, look: Look, now: datetime) -> None:
         """Write down how it ended."""
-        if look.agent.state == State.STARTING:  # it was so quick that it was never seen alive
-            self.adopt(look, now)
+        if look.agent.state == State.STARTING and not never_started(look.run.exit_code):
+            self.adopt(look, now)  # it was so quick that it was never seen alive
         fields = look.watch.fields()
         for name in ("memory_bytes", "processes"):
             fields.pop(name)
@@ -226,14 +232,23 @@ class Supervisor:
             fields=fields,
         )
 
-    def reap_strays(self, live: dict[int, Look], survey: Survey) -> bool:
+    def reap_holders(self, look: Look, survey: Survey) -> None:
+        tree = look.watch.tree
+        for pid in reaper.output_holders(tree.marker, survey):
+            tree.add(pid, survey.processes[pid].start_ticks)
+        if tree.members:
+            reaper.reap_step([tree], self.index)
+
+    def reap_strays(self, survey: Survey) -> bool:
         """Processes that carry the marker of an epoch which is over: nobody waits for them any more."""
-        current = {look.watch.tree.marker for look in live.values()}
-        strays = [text for text in survey.agents if text not in current and self.is_over(text)]
+        current = {kept.tree.marker for kept in self.watches.values()}
+        strays = {text for text in survey.agents if text not in current and self.is_over(text)}
+        new, self.strays = strays - self.strays, strays
+        if new:
+            log.warning("processes outlived their agents and are ended: %s", ", ".join(sorted(new)))
         if strays:
-            log.warning("processes outlived their agents and are ended: %s", ", ".join(strays))
             reaper.reap_step([reaper.Tree(text) for text in strays], self.index)
-        return bool(strays)
+        return bool(new)  # some may be beyond our rights: that is no reason to hurry
 
     def is_over(self, text: str) -> bool:
         """Whether a marker is of this home, and of an epoch that doesn't live any more."""
@@ -250,9 +265,9 @@ class Supervisor:
         words = words_of(alive)
         sightings, readings = [], []
         for look in alive:
-            look.watch.read_output(look.agent, now)
+            self.read_output(look, now)
             look.watch.measure(survey.processes, now)
-            if word := words.get(look.agent.pk):
+            if (word := words.get(look.agent.pk)) and is_of_this_run(word, look.agent):
                 look.watch.note_word(word.state, word.now, datetime.fromtimestamp(word.at, tz=UTC))
             readings.append(look.watch.reading(look.agent, now))
             self.end_after_result(look, now)
@@ -261,6 +276,15 @@ class Supervisor:
         observe.record_sightings(sightings=sightings, seen=[look.agent.pk for look in alive], now=now)
         observe.record_reading(host=self.host, reading=host_reading(), now=now)
         send(readings)
+
+    def read_output(self, look: Look, now: datetime, *, to_end: bool = False) -> None:
+        try:
+            if to_end:
+                look.watch.read_to_end(look.agent, now)
+            else:
+                look.watch.read_output(look.agent, now)
+        except OSError:
+            log.exception("the output of %s can't be read", look.agent.name)
 
     def state_fields(self, look: Look, now: datetime) -> dict[str, object]:
         """Busy, idle or waiting, where it is one of these; the other states are only left by a step."""
@@ -312,7 +336,6 @@ def ending_of(look: Look) -> Ending:
     return ending(
         exit_code=look.run.exit_code,
         asked=look.agent.desired in (Desired.STOPPED, Desired.KILLED),
-        signalled_by_us=False,
         result_error="" if result is None or result.ok else result.text[:200],
     )
 
@@ -325,14 +348,25 @@ def words_of(looks: list[Look]) -> dict[int, AgentNow]:
         return {}
 
 
-def forget_word(agent: Agent) -> None:
-    """An entry that stays, with Redis away, is one that nobody reads any more."""
-    with suppress(RedisUnavailable):
+def is_of_this_run(word: AgentNow, agent: Agent) -> bool:
+    """What its last run said is dropped when that ends; not when Redis was away then."""
+    return agent.launched_at is not None and word.at >= agent.launched_at.timestamp()
+
+
+def tidy_after(agent: Agent) -> None:
+    """Things that an agent leaves behind elsewhere. None of them is a reason not to write down its end."""
+    try:
         forget(agent.pk)
+    except RedisUnavailable as error:
+        log.debug("what %s said stays for now: %s", agent.name, error)
+    try:
+        cgroup.remove_named(marker(agent))
+    except OSError as error:
+        log.warning("the control group of %s stays: %s", agent.name, error)
 
 
 def send(readings: list[Reading]) -> None:
-    """Readings of memory and CPU are worth a second: with Redis away they are let go."""
+    """Readings of memory and CPU are worth a second: with Redis away or full they are let go."""
     try:
         append_readings(readings)
     except (RedisUnavailable, StreamFull) as error:

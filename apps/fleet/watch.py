@@ -1,10 +1,13 @@
 """What `runhost` keeps in mind of one agent between two looks. All of it can be found again from the row, the run
 directory and /proc: losing it costs nothing but a fresh look."""
 
+import json
+import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from apps.fleet import logs
 from apps.fleet.domain.output import Activity, Observation, Parser, Result, Status, Usage, new_parser
@@ -12,8 +15,11 @@ from apps.fleet.domain.status import Signs, status_of
 from apps.fleet.models import Agent
 from apps.fleet.places import marker, run_dir
 from apps.fleet.reaper import Tree
+from apps.lib.paths import write_whole
 from apps.lib.procfs import Process, read_io
 from apps.telemetry.domain.sample import Reading
+
+log = logging.getLogger(__name__)
 
 READ_AT_ONCE = 262_144  # bytes of output that one look reads of one agent
 LAG_ALLOWED = 4_000_000  # an agent that prints faster than that is skipped forward
@@ -54,9 +60,20 @@ class Watch:
         if not chunk.data:
             return False
         self.output_at = now
-        for observation in self.parser.feed(chunk.data):
-            self.note(observation, now)
+        self.note_all(self.parser.feed(chunk.data), directory, now)
         return True
+
+    def read_to_end(self, agent: Agent, now: datetime) -> None:
+        """All that is left, of an agent that ended; its last line may lack the newline."""
+        while self.read_output(agent, now):
+            pass
+        self.note_all(self.parser.feed(b"\n"), run_dir(agent), now)
+
+    def note_all(self, observations: Iterable[Observation], directory: Path, now: datetime) -> None:
+        for observation in observations:
+            self.note(observation, now)
+            if isinstance(observation, Result):
+                keep_result(directory, observation)
 
     def note(self, observation: Observation, now: datetime) -> None:
         if isinstance(observation, Status):
@@ -152,4 +169,21 @@ def watch(agent: Agent, parser: str, *, ends_on_result: bool) -> Watch:
         parser_ends_on_result=ends_on_result,
         activity=agent.activity,
         output_at=agent.output_at,
+        result=kept_result(run_dir(agent)),
     )
+
+
+def keep_result(directory: Path, result: Result) -> None:
+    """The row's offset is soon past the line that told it: whoever takes this agent over finds it here."""
+    try:
+        write_whole(directory / "result", json.dumps(asdict(result)).encode())
+    except OSError as error:
+        log.warning("the result of %s is not kept: %s", directory, error)
+
+
+def kept_result(directory: Path) -> Result | None:
+    try:
+        found = json.loads((directory / "result").read_bytes())
+        return Result(bool(found["ok"]), str(found["text"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -8,15 +8,15 @@ import redis
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from apps.lib import hints
-from apps.lib.redis import AWAY
+from apps.lib.redis import AWAY, RedisUnavailable
 from apps.telemetry import actions
 from apps.telemetry.actions import Mark
-from apps.telemetry.domain.live import Live
+from apps.telemetry.domain.live import FORGET_SECONDS, Live
 from apps.telemetry.domain.pending import EntryId, Pending
 from apps.telemetry.domain.series import TEN, floor_to
 from apps.telemetry.domain.window import WINDOWS
 from apps.telemetry.exceptions import CheckpointMoved
-from apps.telemetry.ingest import STREAM
+from apps.telemetry.ingest import STREAM, forget_silent
 from apps.telemetry.rebuild import START, restart, restored
 from apps.telemetry.snapshot import encode, key
 from apps.telemetry.stream import Entry, Stream, format_id, parse_id
@@ -50,9 +50,7 @@ class Telemetry:
         now, ends = self.stream.now(), self.stream.first_and_last()
         way = restart(now=now, counted=self.counted, ends=ends)
         if way.position == START and self.counted != START:
-            log.error(
-                "the sample stream is older than its checkpoint (was Redis restored?): reading all of it"
-            )
+            log.error("Redis began anew and its clock was put back: reading its whole sample stream")
             self.counted = START
         self.live = restored(now=now, until=way.until)
         self.pending = Pending()
@@ -74,6 +72,7 @@ class Telemetry:
         if now - self._retained_at >= RETENTION_SECONDS:
             self._retained_at = now
             actions.delete_old(now=now)
+            forget_silent(before=now - FORGET_SECONDS)
 
     def finish(self) -> None:
         """Writes everything that was acknowledged, the open bucket too."""
@@ -139,7 +138,7 @@ def run(client: redis.Redis, *, tick_seconds: float, stop: threading.Event) -> N
             log.info("telemetry reads the sample stream from %s", telemetry.mark.last_id)
             backoff = BACKOFF_SECONDS[0]
             _loop(telemetry, stop)
-        except (*AWAY, DatabaseError, InterfaceError, CheckpointMoved) as error:
+        except (*AWAY, RedisUnavailable, DatabaseError, InterfaceError, CheckpointMoved) as error:
             log.warning("telemetry waits %.1f s and starts again from its checkpoint: %s", backoff, error)
             stop.wait(backoff)
             backoff = min(2 * backoff, BACKOFF_SECONDS[1])

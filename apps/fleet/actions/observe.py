@@ -9,7 +9,9 @@ from django.db.models import F
 
 from apps.events.actions import Fact, record, record_all
 from apps.events.domain.actor import YARD
+from apps.fleet.domain.health import Health
 from apps.fleet.domain.lifecycle import Ending, restart_delay
+from apps.fleet.exceptions import HostTaken
 from apps.fleet.models import ENDED, LIVE, Agent, Desired, Host, State
 
 
@@ -39,6 +41,12 @@ class Sighting:
 
 @transaction.atomic
 def register_host(*, name: str, pid: int, boot_id: str, now: datetime) -> Host:
+    """Raises HostTaken while a runhost on another machine goes by this name: each would start the other's agents."""
+    other = Host.objects.filter(name=name).exclude(boot_id__in=["", boot_id]).first()
+    if other is not None and other.health(now) not in (Health.FAILED, Health.UNKNOWN):
+        raise HostTaken(
+            f"Another machine gives signs of life as host “{name}”: set SWARMYARD_HOST_NAME to a name of its own here."
+        )
     host, created = Host.objects.update_or_create(
         name=name, defaults={"pid": pid, "boot_id": boot_id, "heartbeat_at": now}
     )
@@ -66,8 +74,10 @@ def claim_start(*, agent: Agent, token_hash: str, now: datetime) -> bool:
         exit_code=None,
         pid=None,
         pid_started=None,
+        boot_id="",
         stop_requested_at=None,
         restart_at=None,
+        output_offset=0,
         reason="",
         activity="",
         processes=None,
@@ -83,6 +93,16 @@ def renew_token(*, agent: Agent, token_hash: str) -> bool:
     return (
         Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state=State.STARTING, pid=None).update(
             token_hash=token_hash
+        )
+        == 1
+    )
+
+
+def pass_over_epoch(*, agent: Agent, now: datetime) -> bool:
+    """The run directory of this epoch was used, but nothing ever ran in it: the next look starts the next epoch."""
+    return (
+        Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state=State.STARTING, pid=None).update(
+            epoch=agent.epoch + 1, token_hash="", launched_at=now
         )
         == 1
     )
@@ -140,11 +160,11 @@ def record_end(
     fields: dict[str, object],
 ) -> bool:
     """How it ended; its token is dead from here on. An agent that will be started again says when."""
-    delay = restart_delay(
-        policy=agent.restart_policy, state=ending.state, restarts=agent.restarts, limit=max_restarts
-    )
-    restart_at = agent.restart_at or (now + timedelta(seconds=delay) if delay is not None else None)
     rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state__in=LIVE)
+    # Read anew: an operator may have asked for a stop or a restart since `agent` was.
+    row = rows.select_for_update().only("desired", "restart_policy", "restarts", "restart_at").first()
+    if row is None:
+        return False
     ended = rows.update(
         **fields,
         state=ending.state,
@@ -152,7 +172,7 @@ def record_end(
         exit_code=exit_code,
         ended_at=now,
         token_hash="",
-        restart_at=restart_at,
+        restart_at=restart_time(row, ending, max_restarts, now),
         processes=0,
         memory_bytes=None,
     )
@@ -164,10 +184,27 @@ def record_end(
     return True
 
 
-@transaction.atomic
+def restart_time(row: Agent, ending: Ending, max_restarts: int, now: datetime) -> datetime | None:
+    """When an agent that ends now starts again: as somebody asked, or by its policy, unless they asked for the end."""
+    if row.restart_at is not None or row.desired in (Desired.STOPPED, Desired.KILLED):
+        return row.restart_at
+    delay = restart_delay(
+        policy=row.restart_policy, state=ending.state, restarts=row.restarts, limit=max_restarts
+    )
+    return None if delay is None else now + timedelta(seconds=delay)
+
+
 def revive_due(*, host: Host, now: datetime) -> int:
-    """Ended agents whose time to start again has come: ready and wanted."""
-    due = list(Agent.objects.filter(host=host, state__in=ENDED, restart_at__lte=now))
+    """Ended agents whose time to start again has come: ready and wanted. One that is paused waits to be resumed."""
+    rows = Agent.objects.filter(host=host, state__in=ENDED, restart_at__lte=now).exclude(
+        desired=Desired.PAUSED
+    )
+    due = list(rows.defer("prompt", "command"))
+    return revive_all(due) if due else 0
+
+
+@transaction.atomic
+def revive_all(due: Iterable[Agent]) -> int:
     revived = [agent for agent in due if revive(agent)]
     record_all(
         Fact("agent.revived", YARD, f"{agent.name} starts again", "agent", agent.pk, agent.name)
@@ -177,7 +214,8 @@ def revive_due(*, host: Host, now: datetime) -> int:
 
 
 def revive(agent: Agent) -> bool:
-    rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state__in=ENDED).exclude(restart_at=None)
+    rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state__in=ENDED)
+    rows = rows.exclude(restart_at=None).exclude(desired=Desired.PAUSED)
     return (
         rows.update(
             state=State.READY,

@@ -10,7 +10,7 @@ from apps.events.actions import Fact, record
 from apps.events.domain.actor import Actor, Role
 from apps.events.hints import publish_on_commit
 from apps.fleet.exceptions import AgentRefused
-from apps.fleet.models import LIVE, UNSTARTED, Agent, Desired, Host, State
+from apps.fleet.models import UNSTARTED, Agent, Desired, Host, State
 
 VERBS: dict[str, Callable[..., Agent]] = {}
 
@@ -57,17 +57,14 @@ def kill(*, agent: Agent, actor: Actor, now: datetime) -> Agent:
 def restart(*, agent: Agent, actor: Actor, now: datetime) -> Agent:
     """Start it again in its workspace as it is; a live one is stopped first."""
     allowed(agent, "restart", actor)
-    if agent.state in LIVE:
-        fields = {
-            "desired": Desired.STOPPED,
-            "restart_at": now,
-            "stop_requested_at": agent.stop_requested_at or now,
-        }
-    elif not agent.workspace_path:
+    if not agent.workspace_path:
         raise AgentRefused(f"{agent.name} never got a workspace: retry it from its wave.")
-    else:
-        fields = {"restart_at": now}
-    if Agent.objects.filter(pk=agent.pk, state=agent.state, epoch=agent.epoch).update(**fields) != 1:
+    rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch)
+    asked_at = agent.stop_requested_at or now
+    if not (
+        rows.live().update(desired=Desired.STOPPED, stop_requested_at=asked_at, restart_at=now)
+        or rows.ended().update(desired=Desired.RUNNING, restart_at=now)
+    ):
         raise moved_on(agent)
     return announce(agent, "restarted", actor)
 
@@ -79,7 +76,8 @@ def allowed(agent: Agent, word: str, actor: Actor) -> None:
 
 
 def want(agent: Agent, desired: Desired, word: str, actor: Actor, only_from: list[Desired]) -> Agent:
-    if Agent.objects.filter(pk=agent.pk, state__in=LIVE, desired__in=only_from).update(desired=desired) != 1:
+    rows = Agent.objects.filter(pk=agent.pk, desired__in=only_from)
+    if not (rows.live().update(desired=desired) or rows.returning().update(desired=desired)):
         raise moved_on(agent)
     return announce(agent, word, actor)
 
@@ -91,7 +89,7 @@ def end(agent: Agent, desired: Desired, word: str, actor: Actor, now: datetime) 
         state=State.EXITED, reason="stopped before it started", ended_at=now, **fields
     ):
         return announce(agent, word, actor)
-    if rows.filter(state__in=LIVE).update(**fields) != 1:
+    if not (rows.live().update(**fields) or rows.returning().update(**fields)):
         raise moved_on(agent)
     return announce(agent, word, actor)
 

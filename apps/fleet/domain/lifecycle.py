@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 STARTING_LIMIT = 30.0  # seconds for the launcher to write a pid
+LAST_SIGNAL = 64  # a shell tells the end by signal N as 128+N; 255 is a program's own way to say "failed"
+NOT_OURS = {"planned", "preparing", "exited", "failed", "lost"}
 
 
 class Step(StrEnum):
@@ -41,9 +43,11 @@ class Seen:
 
 
 def next_step(wanted: Wanted, seen: Seen) -> Step:
+    if wanted.state in NOT_OURS:
+        return Step.NOTHING
     if wanted.state == "ready":
         return Step.START if wanted.desired == "running" else Step.NOTHING
-    if wanted.state == "starting" and not seen.launched:
+    if wanted.state == "starting" and not (seen.launched or seen.exited):
         return step_before_launch(wanted, seen)
     if seen.exited or not seen.alive:
         return step_after_end(seen)
@@ -54,7 +58,7 @@ def step_before_launch(wanted: Wanted, seen: Seen) -> Step:
     """Claimed, but no pid is written: the launcher is on its way, or whoever started it died before it could."""
     if seen.left or seen.launcher:
         late = wanted.seconds_since_launch is not None and wanted.seconds_since_launch > STARTING_LIMIT
-        return Step.DESTROY if late else Step.NOTHING
+        return Step.DESTROY if late or (seen.left and wanted.desired == "killed") else Step.NOTHING
     return Step.START if wanted.desired in {"running", "paused"} else Step.END
 
 
@@ -68,13 +72,13 @@ def step_after_end(seen: Seen) -> Step:
 def step_while_alive(wanted: Wanted, seen: Seen) -> Step:
     if wanted.desired == "killed":
         return Step.DESTROY
+    if wanted.state == "starting":
+        return Step.ADOPT  # whatever is wanted of it by now: that it did start must be on record
     if wanted.desired == "stopped":
         return step_to_stop(wanted)
     if wanted.desired == "paused":
-        return Step.NOTHING if seen.frozen else Step.FREEZE
-    if wanted.state == "paused":
-        return Step.THAW
-    return Step.ADOPT if wanted.state == "starting" else Step.NOTHING
+        return Step.NOTHING if seen.frozen and wanted.state == "paused" else Step.FREEZE
+    return Step.THAW if wanted.state == "paused" else Step.NOTHING
 
 
 def step_to_stop(wanted: Wanted) -> Step:
@@ -90,21 +94,24 @@ class Ending:
     reason: str
 
 
-def ending(*, exit_code: int | None, asked: bool, signalled_by_us: bool, result_error: str = "") -> Ending:
+def ending(*, exit_code: int | None, asked: bool, result_error: str = "") -> Ending:
     """How a run ended. `asked`: an operator or its own final result wanted it to end."""
     if asked:
         return Ending("exited", "stopped on request")
     if exit_code is None:
         return Ending("lost", "its process vanished without an exit status")
-    if signalled_by_us:
-        return Ending("failed", "ended by the yard")
     if exit_code == 0:
         return Ending("failed", result_error) if result_error else Ending("exited", "done")
-    if exit_code in (126, 127):
+    if never_started(exit_code):
         return Ending("failed", f"exit {exit_code}: the program could not be started, see its log")
-    if exit_code > 128:
+    if 128 < exit_code <= 128 + LAST_SIGNAL:
         return Ending("lost", f"ended by signal {exit_code - 128} from outside")
     return Ending("failed", f"exit {exit_code}")
+
+
+def never_started(exit_code: int | None) -> bool:
+    """Whether the shell says that there is no such program, or that it can't be run."""
+    return exit_code in (126, 127)
 
 
 def restart_delay(*, policy: str, state: str, restarts: int, limit: int) -> float | None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.events.hints import HintListener
 from apps.fleet.actions.observe import register_host
+from apps.fleet.exceptions import HostTaken
 from apps.fleet.supervisor import Supervisor
 from apps.lib import procfs
 from apps.lib.filelock import FileLock, HeldElsewhere
@@ -31,9 +32,12 @@ class Command(BaseCommand):
                 f"A runhost for “{settings.HOST_NAME}” is running already ({error.note})."
             ) from None
         stop = StopSignal()
-        host = register_host(
-            name=settings.HOST_NAME, pid=os.getpid(), boot_id=procfs.boot_id(), now=timezone.now()
-        )
+        try:
+            host = register_host(
+                name=settings.HOST_NAME, pid=os.getpid(), boot_id=procfs.boot_id(), now=timezone.now()
+            )
+        except HostTaken as error:
+            raise CommandError(str(error)) from error
         supervisor = Supervisor(host, boot_id=procfs.boot_id(), now=timezone.now)
         hints = HintListener({"host"})
         while not stop.is_set:
@@ -47,4 +51,5 @@ def round_of(supervisor: Supervisor) -> bool:
     except DatabaseError:
         log.exception("the database refused; looking again in a moment")
         close_old_connections()
+        supervisor.doubt()
         return False

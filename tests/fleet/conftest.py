@@ -1,0 +1,21 @@
+import pytest
+
+from tests.fleet.supervising import Fleet
+
+
+@pytest.fixture
+def home(tmp_path, settings):
+    """A home of the test's own, with Redis away: nothing that matters may need it."""
+    settings.SWARMYARD_HOME = tmp_path / "home"
+    settings.SWARMYARD_HOME.mkdir()
+    settings.REDIS_URL = f"unix://{tmp_path}/no-redis.sock"
+    settings.HOST_TICK_SECONDS = 0.05
+    settings.STOP_GRACE_SECONDS = 0.5
+    return settings.SWARMYARD_HOME
+
+
+@pytest.fixture
+def fleet(home, tmp_path, db):
+    fleet = Fleet(tmp_path)
+    yield fleet
+    fleet.close()
