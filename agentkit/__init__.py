@@ -1,1 +1,1 @@
-"""What runs beside an agent: the `yard` command, the drill, the telemetry client. It knows the wire format, not Django."""
+"""What runs beside an agent: the `yard` command, the drill, the telemetry client. Knows nothing of Django."""

@@ -1,4 +1,4 @@
-"""`yard`: what an agent, or the person who wrote its prompt, can say to the control plane from a workspace."""
+"""`yard`: what an agent, or whoever wrote its prompt, can say to the control plane from a workspace."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ yard: talk to the Swarmyard that started you.
   yard time KIND -- COMMAND…     run the command, report its duration and outcome, end with its exit code
 
 A KIND is a short name such as build, test or search: a-z 0-9 _ . : -
-Exit codes: 0 done, 1 refused or not recorded, 2 wrong usage; `time` ends as its command did, 127 when it can't be run.
+Exit codes: 0 done, 1 refused or not recorded, 2 wrong usage. `time` ends as its command did, or with 127 when
+the command can't be run.
 """
 PATIENCE = 5.0  # seconds to wait for the gateway
 PATIENCE_AFTER_COMMAND = 2.0  # an agent waits for its own command, not for telemetry
@@ -41,12 +42,16 @@ def main(argv: list[str]) -> int:
         print(HELP, end="")
         return 0 if argv else 2
     try:
-        if argv[0] not in commands:
-            raise Usage(f"There is no command {argv[0]}")
-        return commands[argv[0]](argv[1:])
+        return commands.get(argv[0], unknown)(argv[1:])
     except Usage as problem:
         complain(f"{problem}. See yard --help.")
         return 2
+
+
+def unknown(argv: list[str]) -> int:
+    from agentkit.arguments import Usage
+
+    raise Usage("The commands are status, report and time")
 
 
 def status(argv: list[str]) -> int:
@@ -109,12 +114,14 @@ def run_attached(command: list[str]) -> tuple[int, int]:
 
     # A terminal interrupts the command too, and its end is ours. Not SIG_IGN: the command would inherit that.
     signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     try:
         pid = start(command, os.environ)
     except OSError as problem:
         complain(f"{command[0]} can't be run: {problem.strerror}")
         return 127, 0
     signal.signal(signal.SIGTERM, lambda number, frame: send(pid, number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     _, ended, usage = os.wait4(pid, 0)
     code = os.waitstatus_to_exitcode(ended)
     return code if code >= 0 else 128 - code, usage.ru_maxrss * 1024
@@ -128,7 +135,7 @@ def is_recorded(receipt: Receipt) -> bool:
 
 
 def find_agentkit() -> None:
-    """Import from where this file is, and never from the current directory: a workspace may hold a json.py."""
+    """Import from where this file is, never from the current directory: a workspace may hold a json.py."""
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
     beside = os.path.join(here, "agentkit")  # noqa: PTH118
     elsewhere = [path for path in sys.path if path not in ("", os.getcwd(), beside, here)]  # noqa: PTH109

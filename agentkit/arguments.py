@@ -22,7 +22,7 @@ class Arguments:
 
 
 def read(argv: Sequence[str], known: Mapping[str, Callable[[str], Any]]) -> Arguments:
-    """Each option takes one value, `--name VALUE` or `--name=VALUE`, which its reader turns into something."""
+    """Each option takes one value, `--name VALUE` or `--name=VALUE`, which its reader converts."""
     found = Arguments()
     rest = list(argv)
     while rest:

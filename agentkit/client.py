@@ -1,7 +1,7 @@
-"""The telemetry client: takes samples from an agent without ever making it wait, and brings them to the gateway.
+"""The telemetry client: takes samples from an agent without making it wait, and brings them to the gateway.
 
-Importing it costs a few milliseconds; the websocket library (65 ms of CPU) is imported by the background thread that
-the first sample starts.
+Importing it costs a few milliseconds; the websocket library (65 ms of CPU) is imported by the background
+thread that the first sample starts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Receipt:
-    """What became of the samples: acknowledged, still without an answer (`lost`), or thrown away for lack of room."""
+    """What became of the samples: acknowledged, without an answer (`lost`), dropped for lack of room."""
 
     __slots__ = ("acked", "dropped", "lost", "problem")
 
@@ -34,7 +34,7 @@ class Receipt:
 
 
 class Client:
-    """Thread-safe. `hold` seconds pass before the first connection, so that a start in numbers stays cheap."""
+    """Thread-safe. `hold` seconds pass before the first connection: a start in numbers stays cheap."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Client:
         task: str = "",
         note: str = "",
     ) -> None:
-        """One operation that ended at `end` (unix seconds, default now). Raises ValueError as make_sample does."""
+        """One operation that ended at `end` (unix seconds; now). Raises ValueError like make_sample."""
         sample = make_sample(
             kind,
             end=time.time() if end is None else end,
@@ -142,7 +142,7 @@ class Client:
         try:
             self._wait_before_start()
             self._load().run()
-        except Exception as error:  # noqa: BLE001 - telemetry that breaks must not take the agent along
+        except Exception as error:  # telemetry that breaks must not take the agent along
             self._problem = one_line(f"telemetry stopped: {type(error).__name__}: {error}")
         with self._lock:
             read, write = self._wake_read, self._wake_write

@@ -1,7 +1,7 @@
 """One websocket to the gateway, driven by the thread that owns it.
 
-It stands on the protocol core of `websockets` without its input and output: one thread a client instead of three,
-and no asyncio, which would add 50 ms to every start.
+It stands on the protocol core of `websockets` without its input and output: one thread a client instead of
+three, and no asyncio, which would add 50 ms to every start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SEND_TIMEOUT = 10.0
 
 
 class ConnectionFailed(Exception):
-    """The websocket can't be opened, broke, or was closed; `code` is the close code or the HTTP status, or None."""
+    """The websocket can't be opened, broke, or was closed. `code`: close code or HTTP status, or None."""
 
     def __init__(self, reason: str, code: int | None = None) -> None:
         super().__init__(reason)
@@ -160,9 +160,13 @@ class Connection:
         protocol = self._protocol
         if protocol.close_rcvd is not None:
             received = protocol.close_rcvd
-            return ConnectionFailed(f"the gateway closed with {received.code} {received.reason}".rstrip(), received.code)
+            return ConnectionFailed(
+                f"the gateway closed with {received.code} {received.reason}".rstrip(), received.code
+            )
         problem = protocol.parser_exc
-        return ConnectionFailed(f"the gateway sent no websocket frame: {problem}" if problem else "the connection broke")
+        return ConnectionFailed(
+            f"the gateway sent no websocket frame: {problem}" if problem else "the connection broke"
+        )
 
 
 def open_socket(address: WebSocketURI) -> socket.socket:

@@ -1,7 +1,7 @@
 """The thread that brings an outbox to the gateway, over as many connections as it takes.
 
-Frames go out in the order of their seq and are resent in that order, on every new connection and after the gateway
-said `unavailable`: the gateway tells a resend from news by comparing seq alone.
+Frames go out in the order of their seq and are resent in that order, on every new connection and after the
+gateway said `unavailable`: the gateway tells a resend from news by comparing seq alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,15 @@ class Delivery:
     """
 
     def __init__(
-        self, *, url: str, token: str, client: str, outbox: Outbox, lock: Lock, wake_fd: int, ack_timeout: float
+        self,
+        *,
+        url: str,
+        token: str,
+        client: str,
+        outbox: Outbox,
+        lock: Lock,
+        wake_fd: int,
+        ack_timeout: float,
     ) -> None:
         self.closing = Event()
         self.abandoned = Event()
@@ -164,7 +172,9 @@ class Delivery:
         self.problem = f"the gateway refused a frame: {reply.error}"
         if reply.code == "unavailable" or reply.seq is None:
             self._pause()
-        else:
+        elif (
+            reply.code != "bad_version"
+        ):  # nothing is wrong with that frame; the close that follows says more
             with self._lock:
                 self._outbox.give_up(reply.seq)
 
@@ -173,7 +183,9 @@ class Delivery:
             return  # the frames behind a refused one are refused too: one pause for all
         self._failures += 1
         pause = pause_after(self._failures)
-        self._paused_until = time.monotonic() + (min(pause, PAUSE_CLOSING) if self.closing.is_set() else pause)
+        self._paused_until = time.monotonic() + (
+            min(pause, PAUSE_CLOSING) if self.closing.is_set() else pause
+        )
 
     def _watch(self, connection: Connection, heard: bool) -> None:
         now = time.monotonic()

@@ -1,7 +1,8 @@
-"""The drill: a scripted agent that does real work without any API key. `--help` tells its options and exit codes.
+"""The drill: a scripted agent that does real work without any API key. `--help` tells options and exit codes.
 
-It is started a hundred at a time, so this file stays small (a script is compiled at each start, what it imports isn't)
-and says its first line before it imports anything of weight. Fastest is `python -S -E …/agentkit/drill.py`.
+It is started a hundred at a time, so this file stays small (a script is compiled at each start, what it
+imports isn't) and says its first line before it imports anything of weight. The fastest way to start it is
+`python -S -E …/agentkit/drill.py`.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def finish(drill: Drill, options: Options, *, stopped: bool) -> int:
         receipt = drill.client.close(3.0 if stopped else 5.0)
         summary |= {"acked": receipt.acked, "dropped": receipt.dropped, "unacked": receipt.lost}
         if receipt.lost or receipt.dropped:
-            say(f"{receipt.lost + receipt.dropped} samples didn't reach the gateway: {receipt.problem or 'no time'}")
+            missing = receipt.lost + receipt.dropped
+            say(f"{missing} samples didn't reach the gateway: {receipt.problem or 'no time'}")
     text = json.dumps(summary)
     status = write_report(options.report, text) if options.report else 0
     say(text)
@@ -97,7 +99,7 @@ def write_report(path: str, text: str) -> int:
 
 
 def find_agentkit() -> None:
-    """Import from where this file is, and never from the current directory: a workspace may hold a json.py."""
+    """Import from where this file is, never from the current directory: a workspace may hold a json.py."""
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
     beside = os.path.join(here, "agentkit")  # noqa: PTH118
     elsewhere = [path for path in sys.path if path not in ("", os.getcwd(), beside, here)]  # noqa: PTH109

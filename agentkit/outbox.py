@@ -1,4 +1,4 @@
-"""Samples on their way out: what waits, what is on the wire without an acknowledgement, what was lost and counted.
+"""Samples on their way out: what waits, what is on the wire unacknowledged, what was lost and counted.
 
 No clock, no input or output: `now` is an argument, in seconds of any steady clock.
 """
@@ -24,7 +24,7 @@ class Sent:
 
 
 class Outbox:
-    """At most `capacity` samples; beyond that the oldest that wait are dropped and counted, never those on the wire."""
+    """At most `capacity` samples; beyond that the oldest that wait are dropped, never those on the wire."""
 
     def __init__(self, *, capacity: int = 20_000, flush_after: float = 0.25) -> None:
         self.window = WINDOW

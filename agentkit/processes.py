@@ -1,7 +1,7 @@
-"""Programs that an agent's own tools start: argument lists, no shell, bounded in time and in what is kept of them.
+"""Programs that an agent's own tools start: argument lists, no shell, bounded in time and in what is kept.
 
-They stay in the agent's process group, so that a pause or a stop of the agent reaches its builds. `subprocess` would
-add 10 ms to every start; what is needed of it is small.
+They stay in the agent's process group, so that a pause or a stop of the agent reaches its builds.
+`subprocess` would add 10 ms to every start; what is needed of it is small.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ def start(argv: Sequence[str], environment: Mapping[str, str], output_fd: int | 
             (os.POSIX_SPAWN_DUP2, output_fd, 1),
             (os.POSIX_SPAWN_DUP2, output_fd, 2),
         ]
-    # Python ignores SIGPIPE; the programs it starts must not inherit that.
-    return os.posix_spawnp(argv[0], argv, environment, file_actions=actions, setsigdef=[signal.SIGPIPE])
+    # Python ignores SIGPIPE, and a caller may hold signals back: the programs it starts must inherit neither.
+    return os.posix_spawnp(
+        argv[0], list(argv), environment, file_actions=actions, setsigdef=[signal.SIGPIPE], setsigmask=[]
+    )
 
 
 def run(

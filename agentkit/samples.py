@@ -40,13 +40,15 @@ def make_sample(
     if not is_kind(kind):
         raise ValueError(f"A kind has 1 to {MAX_KIND} characters of a-z 0-9 _ . : -, not {kind!r}")
     if wait_kind and not is_kind(wait_kind):
-        raise ValueError(f"A kind of wait has at most {MAX_KIND} characters of a-z 0-9 _ . : -, not {wait_kind!r}")
+        raise ValueError(
+            f"A kind of wait has at most {MAX_KIND} characters of a-z 0-9 _ . : -, not {wait_kind!r}"
+        )
     if outcome not in OUTCOMES:
         raise ValueError(f"An outcome is one of {', '.join(OUTCOMES)}, not {outcome!r}")
     for name, value in (("end", end), ("ms", ms), ("wait_ms", wait_ms), ("memory", memory)):
         if not 0 <= value < float("inf"):
             raise ValueError(f"{name} is a number of 0 or more, not {value!r}")
-    optional = [wait_kind, int(memory), one_line(task), one_line(note)]
+    optional: list[str | int] = [wait_kind, int(memory), one_line(task), one_line(note)]
     while optional and optional[-1] == _DEFAULTS[len(optional) - 1]:
         optional.pop()
     return (kind, float(end), float(ms), float(wait_ms), outcome, *optional)
@@ -57,6 +59,6 @@ def is_kind(text: str) -> bool:
 
 
 def one_line(text: str, limit: int = MAX_TEXT) -> str:
-    """Text that is safe in a log line and on the wire: file names can hold newlines, escapes and broken UTF-8."""
+    """Text that is safe in a log line and on the wire: file names hold newlines, escapes, broken UTF-8."""
     short = text if len(text) <= limit else text[: limit - 1] + "…"
     return short if short.isprintable() else "".join(c if c.isprintable() else "?" for c in short)

@@ -1,7 +1,7 @@
 """Wire format v1 between an agent and the gateway, as docs/reference/wire.md describes it.
 
-A binary message is msgpack, a text message is JSON; both have the same structure. This module costs about 27 ms
-of start-up (msgspec), so only what is already running imports it.
+A binary message is msgpack, a text message is JSON; both have the same structure. This module costs about
+27 ms of start-up (msgspec), so only what is already running imports it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class _Envelope(msgspec.Struct):
 
 
 def encode(message: Any, *, text: bool = False) -> bytes | str:
-    """One of the structs above, or plain maps and lists of the same shape, as a message of the kind asked for."""
+    """One of the structs above, or maps and lists of the same shape, as a message of the kind asked for."""
     return msgspec.json.encode(message).decode() if text else msgspec.msgpack.encode(message)
 
 

@@ -1,8 +1,9 @@
 """How fast agents come up, and what the control plane weighs: a yard against what its peers do by hand.
 
-A spawn ends with the agent's first sign of life, the first line that it prints, which both arms wait for in the same way; in
-the yard it must also have been seen by the host (first heartbeat). The peers' way: for one agent after the other, `git worktree
-add`, then `tmux new-session` with the same command. Each round uses new repositories; the arms take turns.
+A spawn ends with the agent's first sign of life, the first line that it prints, which both arms wait for in the
+same way; in the yard it must also have been seen by the host (first heartbeat). The peers' way: for one agent after
+the other, `git worktree add`, then `tmux new-session` with the same command. Each round uses new repositories; the
+arms take turns.
 """
 
 import subprocess
@@ -125,18 +126,9 @@ def by_hand(repository: Path, count: int, command: list[str], preset: str) -> fl
             tree = trees / f"agent-{number}"
             add = ["worktree", "add", "-q", "-b", f"hand/agent-{number}", str(tree)]
             subprocess.run(["git", "-C", str(repository), *add], check=True, capture_output=True)
-            start = [
-                "new-session",
-                "-d",
-                "-s",
-                f"{repository.name}-{number}",
-                "-c",
-                str(tree),
-                "-e",
-                f"PYTHONPATH={PROJECT}",
-            ]
+            session = ["-s", f"{repository.name}-{number}", "-c", str(tree), "-e", f"PYTHONPATH={PROJECT}"]
             shell = ["sh", "-c", 'out=$0; exec "$@" >"$out" 2>&1', str(path), *argv]
-            subprocess.run([*TMUX, *start, *shell], check=True, capture_output=True)
+            subprocess.run([*TMUX, "new-session", "-d", *session, *shell], check=True, capture_output=True)
         return wait_for_lines(paths, begun + LIMIT) - begun
     finally:
         subprocess.run([*TMUX, "kill-server"], check=False, capture_output=True)
@@ -192,18 +184,16 @@ def total(yard: Yard, kind: str) -> float:
 
 
 def launcher_pids(home: Path) -> list[int]:
-    """The launchers and loggers of this home's agents, by the run directory in their command lines."""
-    found, wanted = [], str(home / "runs").encode()
+    """The launchers and loggers of this home's agents, by what their environment says."""
+    found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if (
-                    b"SWARMYARD_LAUNCH=" in (entry / "environ").read_bytes()
-                    or wanted in (entry / "cmdline").read_bytes()
-                ):
-                    found.append(int(entry.name))
+                environment = (entry / "environ").read_bytes()
             except OSError:
                 continue
+            if b"SWARMYARD_LAUNCH=" in environment and str(home).encode() in environment:
+                found.append(int(entry.name))
     return found
 
 

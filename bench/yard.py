@@ -128,11 +128,20 @@ class Yard:
                 if entry.name.isdigit() and int(entry.name) not in found and parent(entry) in found:
                     found[int(entry.name)] = command_line(entry)
                     grown = True
-        return {pid: line for pid, line in found.items() if "launcher.sh" not in line}
+        return {pid: line for pid, line in found.items() if not is_agents(pid)}
 
     def process(self, part: str) -> int:
         """The pid of the plane's process whose command line holds `part`."""
         return next(pid for pid, line in self.plane().items() if part in line)
+
+
+def is_agents(pid: int) -> bool:
+    """Whether a process is an agent's, or its launcher's: they carry a marker, and start below `runhost`."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return b"SWARMYARD_LAUNCH=" in environment or b"SWARMYARD_RUN=" in environment
 
 
 def parent(entry: Path) -> int:

@@ -1,4 +1,4 @@
-"""The files of a checkout, reached by directory handles: nothing outside it is read or written, whatever it holds."""
+"""The files of a checkout, reached by directory handles: nothing outside it is read or written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Checkout:
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def read(self, path: str) -> bytes:
-        """The content of a regular, writable file. Raises NotEditable, also for a symlink anywhere on the way."""
+        """The content of a regular, writable file. Raises NotEditable, also for a symlink on the way."""
         content, _ = self._read(path)
         return content
 
@@ -63,13 +63,16 @@ class Checkout:
             raise NotEditable(error.strerror or "can't be opened") from error
         finally:
             os.close(parent)
-        with os.fdopen(fd, "rb") as file:
+        try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise NotEditable("not a regular file")
             if not status.st_mode & stat.S_IWUSR:
                 raise NotEditable("read-only")
-            content = file.read(max(LARGEST.values()) + 1)
+            with os.fdopen(os.dup(fd), "rb") as file:
+                content = file.read(max(LARGEST.values()) + 1)
+        finally:
+            os.close(fd)
         return content, stat.S_IMODE(status.st_mode)
 
     def _open_parent(self, path: str) -> tuple[int, str]:

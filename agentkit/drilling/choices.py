@@ -14,7 +14,7 @@ _MASK = (1 << 64) - 1
 
 
 class Draw:
-    """splitmix64, seeded by FNV-1a over its parts. `random` differs between versions in what it derives from a seed."""
+    """splitmix64, seeded by FNV-1a over its parts: what `random` makes of a seed differs between versions."""
 
     def __init__(self, *parts: str | int) -> None:
         state = 0xCBF29CE484222325
@@ -44,9 +44,9 @@ class Draw:
 def pools(paths: Sequence[str], *, seed: str, agent: str) -> tuple[list[str], list[str]]:
     """The files that all agents share, and those of this agent alone; code comes before text in both.
 
-    The split depends on the seed and the repository only, so agents agree on it without talking. Agents whose names
-    end in different numbers (modulo STRIDE) never own the same file; where files run out, an agent owns none.
-    An agent without a name is alone and owns all.
+    The split depends on the seed and the repository only, so agents agree on it without talking. Agents whose
+    names end in different numbers (modulo STRIDE) never own the same file; where files run out, an agent owns
+    none. An agent without a name is alone and owns all.
     """
     editable = sorted(path for path in paths if language_of(path))
     code = [path for path in editable if language_of(path) != "text"]

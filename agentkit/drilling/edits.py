@@ -1,18 +1,35 @@
 """Edits that leave a file as valid as it was. Bytes in, bytes out.
 
-An edit adds a small function (a list item in text) or, where the agent's function of that slot exists, changes the
-numbers in it. Files therefore stop growing after SLOTS edits of an agent, however long it runs.
+An edit adds a small function (a list item in text) or, where the agent's function of that slot exists,
+changes the numbers in it. Files therefore stop growing after SLOTS edits of an agent, however long it runs.
 """
 
 from __future__ import annotations
 
 SLOTS = 8
 LARGEST = {"python": 128 * 1024, "rust": 512 * 1024, "text": 512 * 1024}
-_SUFFIXES = {".py": "python", ".rs": "rust", ".md": "text", ".markdown": "text", ".txt": "text", ".rst": "text"}
+_SUFFIXES = {
+    ".py": "python",
+    ".rs": "rust",
+    ".md": "text",
+    ".markdown": "text",
+    ".txt": "text",
+    ".rst": "text",
+}
 # Text that programs read, and directories whose files are data or belong to somebody else.
 _READ_BY_PROGRAMS = ("requirements", "constraints", "cmakelists", "robots", "license", "copying", "version")
 _NOT_OURS = frozenset(
-    ("fixtures", "fixture", "testdata", "test_data", "snapshots", "golden", "vendor", "third_party", "node_modules")
+    (
+        "fixtures",
+        "fixture",
+        "testdata",
+        "test_data",
+        "snapshots",
+        "golden",
+        "vendor",
+        "third_party",
+        "node_modules",
+    )
 )
 
 
@@ -35,7 +52,7 @@ def language_of(path: str) -> str:
 
 
 def edit(content: bytes, language: str, *, agent: str, slot: int, factor: int, number: int) -> bytes:
-    """The edited content, never equal to the old as long as `number` is new. Raises NotEditable."""
+    """The edited content, never equal to the old. Raises NotEditable."""
     if b"\0" in content:
         raise NotEditable("binary")
     if len(content) > LARGEST[language]:
@@ -44,7 +61,11 @@ def edit(content: bytes, language: str, *, agent: str, slot: int, factor: int, n
         require_rust_module(content)
     newline = b"\r\n" if b"\r\n" in content else b"\n"
     head, changing, tail, gap = _shape(language, agent, slot, factor, number)
-    edited = _replaced(content, head, changing, newline) or _added(content, head + changing + tail, gap, newline)
+    edited = _replaced(content, head, changing, newline) or _added(
+        content, head + changing + tail, gap, newline
+    )
+    if edited == content:  # a drill that was started again repeats itself
+        return edit(content, language, agent=agent, slot=slot, factor=factor, number=number + 1)
     if language == "python":
         require_python(edited)
     return edited
@@ -84,7 +105,12 @@ def _shape(language: str, agent: str, slot: int, factor: int, number: int) -> tu
     """The line that names the slot, the line that changes, the end, and the empty lines before it."""
     name = f"drill_{slug_of(agent)}_{slot}"
     if language == "python":
-        return f"def {name}(value: int) -> int:\n    return ".encode(), f"value * {factor} + {number}\n".encode(), b"", 2
+        return (
+            f"def {name}(value: int) -> int:\n    return ".encode(),
+            f"value * {factor} + {number}\n".encode(),
+            b"",
+            2,
+        )
     if language == "rust":
         # The underscore keeps the lint for unused code quiet without an attribute that a crate could forbid.
         head = f"fn _{name}(value: u64) -> u64 {{\n    "

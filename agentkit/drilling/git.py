@@ -1,4 +1,4 @@
-"""git, as a drill uses it: names the files it commits, runs no hook, and measures how long it waited for a lock."""
+"""git, as a drill uses it: names the files it commits, runs no hook, measures how long it waits for locks."""
 
 from __future__ import annotations
 
@@ -67,16 +67,18 @@ class Git:
         return [os.fsdecode(name) for name in done.output.split(b"\0") if name]
 
     def commit(self, new: Sequence[str], changed: Sequence[str], message: str) -> Commit:
-        """Commit these files alone, whatever else is staged or changed. Raises GitFailed, Stopped, OSError."""
+        """Commit these files alone, whatever else is staged. Raises GitFailed, Stopped, OSError."""
         self.wait_ms = 0.0
         self._settle_author()
         if new:
             self._patiently(["add", "--force", "--", *new])
-        done = self._patiently(["commit", "--quiet", "--no-verify", "--only", "-m", message, "--", *new, *changed])
+        done = self._patiently(
+            ["commit", "--quiet", "--no-verify", "--only", "-m", message, "--", *new, *changed]
+        )
         return Commit(is_new=done.code == 0, wait_ms=self.wait_ms)
 
     def _patiently(self, arguments: list[str]) -> Finished:
-        """Run until no lock is in the way. Time from the first refusal to the start that wasn't refused is the wait."""
+        """Run until no lock is in the way. The wait: from the first start to the one that wasn't refused."""
         refused_at = 0.0
         pause = 0.005
         while True:

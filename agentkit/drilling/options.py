@@ -6,7 +6,8 @@ from agentkit.arguments import Usage, amount, count, read, share
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 HELP = """\
 drill: a scripted agent that edits, builds and commits in the current directory, a git checkout.
@@ -23,12 +24,13 @@ drill: a scripted agent that edits, builds and commits in the current directory,
   --report FILE    write the summary there too
   -- COMMAND…      the build or test command as it is; no shell reads it
 
-The last line on stdout is the summary, a JSON object. SIGTERM or SIGINT: the operation at hand is finished (a build
-gets 3 s), samples are flushed, the summary is printed and the exit code is 0; a second signal ends the drill at once.
+The last line on stdout is the summary, a JSON object. SIGTERM or SIGINT: the operation at hand is finished (a
+build gets 3 s), samples are flushed, the summary is printed and the exit code is 0; a second signal ends the
+drill at once.
 Exit codes: 0 done or stopped, 1 the directory can't be worked in, 2 wrong usage.
 """
 
-_READERS = {
+_READERS: dict[str, Callable[[str], Any]] = {
     "operations": count,
     "think-ms": amount,
     "fail-rate": share,
@@ -74,7 +76,9 @@ def read_options(argv: Sequence[str]) -> Options:
     if build and found.command:
         raise Usage("Give the command once, as --build or behind --")
     command = split(build) if build else found.command
-    return Options(command=command, **{name.replace("-", "_"): value for name, value in found.options.items()})
+    return Options(
+        command=command, **{name.replace("-", "_"): value for name, value in found.options.items()}
+    )
 
 
 def split(command: str) -> list[str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TRIES = 8  # files looked at before the agent falls back on its own notes
 FILES_READ = 3
+TEST_TOOLS = frozenset(("pytest", "unittest", "nextest", "tox", "nox", "vitest", "jest", "ctest"))
 LINES_TOLD = 5  # of the output of a build that failed
 
 
@@ -90,7 +91,8 @@ class Drill:
         operation = Operation(kind_of_command(self._options.command) if step == "build" else step)
         failing = draw.share() < self._options.fail_rate
         if self.client is not None:
-            self.client.tell(now=operation.kind, state="busy")
+            command = one_line(" ".join(self._options.command)) if step == "build" else ""
+            self.client.tell(now=f"{operation.kind} {command}".rstrip(), state="busy")
         began = time.monotonic()
         try:
             self._steps[step](operation, number, draw, failing)
@@ -107,9 +109,8 @@ class Drill:
         self.counts[operation.outcome] += 1
         self.wait_ms += operation.wait_ms
         waited = f" (waited {operation.wait_ms:.0f} ms for a lock)" if operation.wait_ms else ""
-        self._say(
-            f"{number:5d} {operation.kind:<7}{operation.outcome:<8}{operation.ms:8.1f} ms  {operation.note}{waited}"
-        )
+        what = f"{number:5d} {operation.kind:<7}{operation.outcome:<8}{operation.ms:8.1f} ms"
+        self._say(f"{what}  {operation.note}{waited}")
         self._report(operation)
 
     def _report(self, operation: Operation) -> None:
@@ -137,7 +138,8 @@ class Drill:
         if self._errors_in_a_row > 1:  # a full disk is no reason to spin
             seconds = max(seconds, min(1.0, 0.05 * 2 ** min(self._errors_in_a_row, 10)))
         if self.client is not None and seconds:
-            self.client.tell(state="idle")
+            # Busy all the same: a model that thinks is at work.
+            self.client.tell(now=f"{operation.kind} {operation.note}".rstrip(), state="busy")
         self._stop.sleep(seconds)
 
     def _edit(self, operation: Operation, number: int, draw: Draw, failing: bool) -> None:
@@ -146,7 +148,9 @@ class Drill:
         candidates = [pool[(first + step) % len(pool)] for step in range(min(TRIES, len(pool)))]
         for path in candidates + self._notes():
             try:
-                content = self._checkout.read(path) if path in self._tracked or self._checkout.exists(path) else b""
+                content = (
+                    self._checkout.read(path) if path in self._tracked or self._checkout.exists(path) else b""
+                )
                 edited = edit(
                     content, language_of(path), agent=self._agent, slot=slot, factor=factor, number=number
                 )
@@ -171,7 +175,11 @@ class Drill:
         operation.note = one_line(" ".join(command))
         try:
             done = run(
-                command, self._environment, timeout=self._options.timeout, watch=watch.feed, stopping=self._stop
+                command,
+                self._environment,
+                timeout=self._options.timeout,
+                watch=watch.feed,
+                stopping=self._stop,
             )
         except (FileNotFoundError, PermissionError) as error:
             raise Failed(f"{command[0]} can't be run: {error.strerror}") from error
@@ -216,7 +224,9 @@ class Drill:
 
 
 def kind_of_command(command: list[str]) -> str:
-    return "test" if any("test" in word for word in command[:4]) else "build"
+    """`cargo test`, `python -m pytest`, `make test-all` are tests; what isn't plainly one is a build."""
+    names = [word.rpartition("/")[2] for word in command[:4]]
+    return "test" if any(name.startswith("test") or name in TEST_TOOLS for name in names) else "build"
 
 
 def ending(code: int, why: str) -> str:

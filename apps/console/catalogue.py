@@ -1,7 +1,16 @@
 """All live regions, by name."""
 
 from apps.console import menu
+from apps.console.agents import fragments as agents
+from apps.console.events import fragments as events
+from apps.console.hosts import fragments as hosts
 from apps.console.regions import Region
+from apps.console.repositories import fragments as repositories
+from apps.console.waves import fragments as waves
 from apps.console.yard import fragments as yard
 
-REGIONS: dict[str, Region] = {region.name: region for module in (menu, yard) for region in module.REGIONS}
+REGIONS: dict[str, Region] = {
+    region.name: region
+    for area in (menu, yard, waves, agents, repositories, hosts, events)
+    for region in area.REGIONS
+}

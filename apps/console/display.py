@@ -1,4 +1,4 @@
-"""How figures and states are written for people. Pure: values in, text out. `–` stands for "no data", never for zero."""
+"""How figures and states are written for people. Pure: values in, text out. `–` is "no data", never zero."""
 
 from apps.fleet.domain.health import Health
 
@@ -64,7 +64,7 @@ def plural(count: int, word: str) -> str:
     return f"{number(count)} {word}{'' if count == 1 else 's'}"
 
 
-# state -> sign, tone (a class of the style sheet). The sign is said in words beside it, so colour carries nothing alone.
+# state -> sign, tone (a class of the style sheet). A word stands beside each sign: colour says nothing alone.
 STATE_SIGNS = {
     "planned": ("·", "quiet"),
     "preparing": ("◔", "quiet"),

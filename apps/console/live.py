@@ -19,7 +19,7 @@ from django.db import connections
 
 from apps.console.catalogue import REGIONS
 from apps.console.moment import Moment
-from apps.console.regions import Fragment, View, out_of_band
+from apps.console.regions import Fragment, View
 from apps.events.hints import Hint, hint_batches
 
 log = logging.getLogger(__name__)
@@ -189,7 +189,7 @@ class Pusher:
         viewer.frame += 1
         viewer.waiting_since = time.monotonic()
         try:
-            await viewer.send("".join([pulse(tick, viewer.frame), *map(out_of_band, elements)]))
+            await viewer.send(frame_html(tick, viewer.frame, elements))
         except Exception as error:
             log.debug("a viewer went away while it was sent to: %s", error)
 
@@ -220,9 +220,18 @@ def render(views: Iterable[View]) -> tuple[dict[View, Fragment], float]:
     return fragments, time.thread_time() - started
 
 
+def frame_html(tick: Tick, frame: int, elements: list[str]) -> str:
+    """A frame: its pulse, then the elements that take the place of those with the same ids. Rows are wrapped, as
+    a browser drops a row outside of a table."""
+    rows = [html for html in elements if html.startswith("<tr")]
+    others = [html for html in elements if not html.startswith("<tr")]
+    wrapped = ["<table data-rows><tbody>", *rows, "</tbody></table>"] if rows else []
+    return "".join([pulse(tick, frame), *others, *wrapped])
+
+
 def pulse(tick: Tick, frame: int) -> str:
     """The element that tells a page which frame this is, to be acknowledged, and how old its tick is."""
     return (
-        f'<i id="pulse" hx-swap-oob="true" hidden data-frame="{frame}" data-tick="{tick.number}"'
+        f'<i id="pulse" hidden data-frame="{frame}" data-tick="{tick.number}"'
         f' data-tick-at="{tick.at:.3f}" data-sent-at="{time.time():.3f}"></i>'
     )

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from apps.access.exceptions import NotAllowed
-from apps.console.pages import refused
+from apps.console.pages import is_htmx, refused, role_in
 
 # These doors have locks of their own: tokens, and for probes nothing to hide.
 OTHER_DOORS = ("/api/", "/healthz/")
@@ -20,18 +20,28 @@ class SignInRequired(LoginRequiredMiddleware):
     ) -> HttpResponseBase | None:
         if request.path.startswith(OTHER_DOORS):
             return None
-        return super().process_view(request, view_func, view_args, view_kwargs)
+        response = super().process_view(request, view_func, view_args, view_kwargs)
+        if response is not None:
+            return go_to_sign_in() if is_htmx(request) else response
+        return self.check_role(request, view_func)
+
+    def check_role(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponse | None:
+        if not getattr(view_func, "login_required", True):
+            return None
+        try:
+            role_in(request)
+        except NotAllowed as refusal:
+            return refused(request, str(refusal))
+        return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, NotAllowed) and not request.path.startswith(OTHER_DOORS):
             return refused(request, str(exception))
         return None
 
-    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponseBase:
-        """A request of a script is told by a header, which htmx follows, instead of a page it would swap in."""
-        response = super().handle_no_permission(request, view_func)
-        if request.headers.get("HX-Request") == "true":
-            told = HttpResponse(status=401)
-            told["HX-Redirect"] = "/sign-in"
-            return told
-        return response
+
+def go_to_sign_in() -> HttpResponse:
+    """What a script is told, instead of a page that it would swap in: htmx follows the header."""
+    response = HttpResponse(status=401)
+    response["HX-Redirect"] = "/sign-in"
+    return response

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+import msgspec
 import redis
 from django.db.models import Count, Q, QuerySet
 
@@ -13,7 +14,7 @@ from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
 from apps.fleet.models import LIVE, Agent, Host
 from apps.fleet.readings import promised_to, reading_of
-from apps.lib.redis import RedisUnavailable
+from apps.lib.redis import connection
 from apps.telemetry import snapshot as snapshots
 from apps.telemetry.snapshot import Snapshot
 from apps.waves.domain.progress import Progress
@@ -70,7 +71,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Memory in bytes that agents use, and that they may use in all (None: no host says); whether one more is let in."""
+    """Memory in bytes that agents use and may use in all (None: no host says), and whether one more is let in."""
 
     used: int
     limit: int | None
@@ -105,7 +106,8 @@ def count_states(agents: QuerySet[Agent]) -> dict[str, Counter[str]]:
 
 def read_snapshot(window: int) -> Snapshot | None:
     try:
-        return snapshots.read(window)
-    except (RedisUnavailable, redis.RedisError) as error:
+        data = connection().get(snapshots.key(window))
+        return snapshots.decode(data) if isinstance(data, bytes) else None
+    except (redis.RedisError, msgspec.MsgspecError) as error:
         log.debug("no figures: %s", error)
         return None

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Self
 from urllib.parse import urlencode
 
+from django.http import QueryDict
 from django.utils.safestring import SafeString, mark_safe
 
 from apps.console.moment import Moment
@@ -18,11 +19,10 @@ from apps.events.domain.actor import Role
 WINDOWS = {"1m": 60, "5m": 300, "1h": 3600}
 DEFAULT_WINDOW = "5m"
 WINDOW_WORDS = {"1m": "1 min", "5m": "5 min", "1h": "1 h"}
-TAG = re.compile(r"<[a-z]+")
 
 
 def of(pattern: str, default: str = "") -> Callable[[str], str]:
-    """Cleans a parameter: what doesn't match, or is the default anyway, becomes empty, so that equal views are one key."""
+    """Cleans a parameter: what doesn't match or is the default becomes empty, so that equal views are one key."""
     whole = re.compile(pattern)
     return lambda text: text if whole.fullmatch(text) and text != default else ""
 
@@ -31,7 +31,7 @@ PARAMETERS: dict[str, Callable[[str], str]] = {
     "window": of("|".join(WINDOWS), DEFAULT_WINDOW),
     "at": of(r"[a-z]{1,20}"),
     "state": of(r"[a-z]{1,20}", "all"),
-    "sort": of(r"[a-z0-9]{1,20}", "name"),
+    "sort": of(r"[a-z0-9]{1,20}", "active"),
     "wave": of(r"[\w.-]{1,40}"),
     "kind": of(r"[\w.]{1,60}"),
     "actor": of(r".{1,150}"),
@@ -63,6 +63,12 @@ class View:
     @property
     def page(self) -> int:
         return max(1, int(self.get("page") or 1))
+
+    def keep(self, *names: str) -> QueryDict:
+        """The part of the address that links inside the region keep, beside their own parameter."""
+        kept = QueryDict(mutable=True)
+        kept.update({name: self.get(name) for name in names if self.get(name)})
+        return kept
 
     @property
     def acts(self) -> bool:
@@ -119,8 +125,3 @@ class Region:
 
     def is_stale_by(self, topic: str, pk: int, view: View) -> bool:
         return topic in self.topics and (topic != "telemetry" or pk == view.window)
-
-
-def out_of_band(html: str) -> str:
-    """An element marked so that htmx changes the one of the same id in the page into it."""
-    return TAG.sub(lambda tag: f'{tag[0]} hx-swap-oob="morph"', html, count=1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """`href`: the page that explains it, empty where this is that page. `tone`: "bad", "high" or empty."""
+    """`href`: the page that explains it, empty where this is that page. `tone`: "bad", "high", "note-bad" or empty."""
 
     title: str
     href: str

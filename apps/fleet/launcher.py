@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from apps.lib import procfs
@@ -56,6 +56,8 @@ class Run:
     pid: int | None  # of the agent; also its process group and session
     start_ticks: int | None
     exit_code: int | None  # None while it runs, and for ever when its launcher was killed
+    started_at: float | None = None  # unix seconds
+    ended_at: float | None = None
 
 
 def launch(order: Order) -> Launched:
@@ -66,7 +68,8 @@ def launch(order: Order) -> Launched:
     if not order.argv or not order.env.get(MARKER):
         raise ValueError(f"an order needs a program and {MARKER} in its environment")
     argv = [
-        *(_shell(), str(SCRIPT), str(order.run_dir), str(order.segment_bytes), _tools(), _tool("setsid")),
+        *(_shell(), str(SCRIPT), str(order.run_dir.absolute()), str(order.segment_bytes)),
+        *(_tools(), _tool("setsid")),
         *(str(order.cgroup_procs or ""), "--", *order.argv),
     ]
     with ExitStack() as closing:
@@ -104,10 +107,14 @@ def _create(path: Path, text: str) -> None:
 
 def read_run(run_dir: Path) -> Run:
     """What the launcher has written so far; of a directory that isn't there, nothing."""
-    started = _numbers(run_dir / "pid")
-    ended = _numbers(run_dir / "exit")
-    pid, ticks = (started[0], started[1]) if len(started) == 2 else (None, None)
-    return Run(pid, ticks, ended[0] if len(ended) == 1 else None)
+    pid, exit_code = run_dir / "pid", run_dir / "exit"
+    started, ended = _numbers(pid), _numbers(exit_code)
+    run = Run(None, None, None)
+    if len(started) == 2:
+        run = replace(run, pid=started[0], start_ticks=started[1], started_at=pid.stat().st_mtime)
+    if len(ended) == 1:
+        run = replace(run, exit_code=ended[0], ended_at=exit_code.stat().st_mtime)
+    return run
 
 
 def _numbers(path: Path) -> list[int]:

@@ -6,6 +6,7 @@ remove a segment at any moment; what is then missing at the front is reported as
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,21 +135,24 @@ def _chunks(run_dir: Path, start: int, end: int) -> Iterator[Chunk]:
 
 
 def _segments(run_dir: Path) -> list[_Segment]:
-    """Oldest first. A segment that follows has begun where a full one would have ended."""
-    numbers = []
+    """Oldest first. A segment begins where a full one before it would have ended."""
     try:
-        for name in os.listdir(run_dir):  # noqa: PTH208 - called for each viewer of each agent
-            if name.startswith("out.") and name[4:].isdigit():
-                numbers.append(int(name[4:]))
         length = int((run_dir / "segment").read_text("ascii"))
     except (FileNotFoundError, ValueError):
         return []
-    segments = []
-    for number in sorted(numbers):
-        path = run_dir / f"out.{number}"
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            continue
-        segments.append(_Segment(path, (number - 1) * length, size))
-    return segments
+    while numbers := _numbers(run_dir):
+        # Listed again when one went away meanwhile: the others may be gone too, and new ones there.
+        with suppress(FileNotFoundError):
+            return [
+                _Segment(path := run_dir / f"out.{number}", (number - 1) * length, path.stat().st_size)
+                for number in numbers
+            ]
+    return []
+
+
+def _numbers(run_dir: Path) -> list[int]:
+    try:
+        names = os.listdir(run_dir)  # noqa: PTH208 - called for each viewer of each agent
+    except FileNotFoundError:
+        return []
+    return sorted(int(name[4:]) for name in names if name.startswith("out.") and name[4:].isdigit())

@@ -132,6 +132,9 @@ def reap_step(
 ) -> dict[str, int]:
     """Kill what there is of some agents. Returns how many processes each had: call it until that is 0.
 
+    Launcher and logger count too, though they are left to end by themselves: while there is one, an agent
+    may be about to start, or something that no look has caught holds its output.
+
     Never waits. Everything is stopped first, and looked for again until nothing new appears: a stopped
     process can't start another in the place of one that is killed.
     """
@@ -140,7 +143,10 @@ def reap_step(
         new = [pid for tree in trees for pid in _stop_members(tree, seen)]
         if number and not new:
             break
-    return {tree.marker: signal_all(tree, signal.SIGKILL) for tree in trees}
+    return {
+        tree.marker: signal_all(tree, signal.SIGKILL) + len(seen.launchers.get(tree.marker, ()))
+        for tree in trees
+    }
 
 
 def _stop_members(tree: Tree, seen: Survey) -> set[int]:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -23,12 +24,13 @@ from apps.fleet.starting import order_for
 from apps.fleet.tokens import new_agent_token, token_hash
 from apps.fleet.watch import Watch, age, watch
 from apps.lib import procfs
-from apps.lib.process import ProgramMissing
+from apps.lib.process import ProgramMissing, reap_detached
 from apps.lib.redis import RedisUnavailable
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.ingest import AgentNow, StreamFull, append_readings, forget, read_now
 
 log = logging.getLogger(__name__)
+Write = Callable[[], object]
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class Supervisor:
     def tick(self) -> bool:
         """One round. True when something is in motion that wants the next look soon."""
         now = self.now()
+        reap_detached()  # launchers that ended are our zombies, unless a runhost before us started them
         observe.revive_due(host=self.host, now=now)
         agents = list(Agent.objects.for_host_to_do(self.host.name))
         survey = reaper.survey(self.index)
@@ -131,24 +134,32 @@ class Supervisor:
         doomed = [look.watch.tree for look, step in steps if step in (Step.DESTROY, Step.REAP)]
         if doomed:
             reaper.reap_step(doomed, self.index)
-        moved = [self.apply(look, step, survey, now) for look, step in steps]
+        writes: list[Write] = []
+        moved = [self.apply(look, step, survey, now, writes) for look, step in steps]
+        if writes:
+            with transaction.atomic():  # one for all: each transaction waits for the disk
+                for write in writes:
+                    write()
+        for look, step in steps:
+            if step == Step.FREEZE:
+                reaper.pause(look.watch.tree)
         return any(moved)
 
-    def apply(self, look: Look, step: Step, survey: Survey, now: datetime) -> bool:
+    def apply(self, look: Look, step: Step, survey: Survey, now: datetime, writes: list[Write]) -> bool:
+        """Do what the step says to the processes, and add to `writes` what is to be written down of it."""
         if step == Step.ADOPT:
-            self.adopt(look, now)
+            writes.append(partial(self.adopt, look, now))
         elif step == Step.FREEZE:
             # Written first: were we killed between the two, it would stay frozen and nobody would thaw it.
-            write(look, now, state=State.PAUSED, reason="")
-            reaper.pause(look.watch.tree)
+            writes.append(partial(note, look, now, state=State.PAUSED, reason=""))
         elif step == Step.THAW:
             reaper.resume(look.watch.tree)
-            write(look, now, state=State.BUSY)
+            writes.append(partial(note, look, now, state=State.BUSY))
         elif step == Step.TERMINATE:
             reaper.ask_to_stop(look.watch.tree)
-            write(look, now, state=State.STOPPING)
-        elif step == Step.END:
-            return self.end(look, survey, now)
+            writes.append(partial(note, look, now, state=State.STOPPING))
+        elif step == Step.END and self.is_rid_of(look, survey, now):
+            writes.append(partial(self.end, look, now))
         return step != Step.NOTHING or look.agent.state == State.STARTING
 
     def start_all(self, looks: list[Look], now: datetime) -> None:
@@ -195,23 +206,26 @@ class Supervisor:
             return
         observe.record_started(agent=look.agent, pid=pid, pid_started=ticks, boot_id=self.boot_id, now=now)
 
-    def end(self, look: Look, survey: Survey, now: datetime) -> bool:
-        """Write down how it ended, once nothing of it is left and all it printed was read."""
+    def is_rid_of(self, look: Look, survey: Survey, now: datetime) -> bool:
+        """Whether nothing of an ended agent is left and all that it printed was read."""
         if survey.launchers.get(look.watch.tree.marker):
             # Its logger takes in the last of its output, or waits because somebody else holds the other end.
             self.reap_holders(look, survey)
-            return True
+            return False
         self.read_output(look, now, to_end=True)
+        tidy_after(look.agent)
+        return True
+
+    def end(self, look: Look, now: datetime) -> None:
+        """Write down how it ended."""
         if look.agent.state == State.STARTING and not never_started(look.run.exit_code):
             self.adopt(look, now)  # it was so quick that it was never seen alive
-        tidy_after(look.agent)
         fields = look.watch.fields()
         for name in ("memory_bytes", "processes"):
             fields.pop(name)
-        how = ending_of(look)
-        return observe.record_end(
+        observe.record_end(
             agent=look.agent,
-            ending=how,
+            ending=ending_of(look),
             exit_code=look.run.exit_code,
             max_restarts=settings.MAX_RESTARTS,
             now=now,
@@ -304,7 +318,7 @@ def wanted(agent: Agent, now: datetime) -> Wanted:
     )
 
 
-def write(look: Look, now: datetime, **fields: object) -> None:
+def note(look: Look, now: datetime, **fields: object) -> None:
     news = look.watch.changed(fields) or fields
     observe.record_sightings(
         sightings=[Sighting(look.agent.pk, look.agent.epoch, news)], seen=[look.agent.pk], now=now

@@ -95,7 +95,7 @@ class Watch:
     def measure(self, processes: Mapping[int, Process], now: datetime) -> None:
         members = [processes[pid] for pid in self.tree.members if pid in processes]
         self.memory = sum(process.rss for process in members)
-        ticks = sum(process.cpu_ticks for process in members)
+        ticks = sum(process.cpu_ticks + process.waited_ticks for process in members)
         if self.cpu_at is not None and (seconds := (now - self.cpu_at).total_seconds()) > 0:
             # A process that ended takes its ticks along: the sum may fall.
             self.cpu_cores = max(0, ticks - self.cpu_ticks) / TICKS_PER_SECOND / seconds

@@ -55,7 +55,7 @@ def parse_stat(line: bytes) -> Process:
         waited_ticks=int(fields[13]) + int(fields[14]),
         rss=int(fields[21]) * PAGE,
         comm=line[opening + 1 : closing].decode("utf-8", "replace"),
-        image=int(fields[48]) if len(fields) > 48 else 0,  # the end of its environment: set last in an exec
+        image=int(fields[48]) if len(fields) > 48 else 0,  # where its environment ends: set last in an exec
     )
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "append_frame",
     "append_readings",
     "forget",
+    "forget_silent",
     "read_now",
 ]
 
@@ -204,6 +205,15 @@ def forget(agent: int) -> None:
     """Drops what an agent said it is doing, when it has ended. Raises RedisUnavailable."""
     with typed_errors():
         connection().hdel(NOW, str(agent))
+
+
+def forget_silent(*, before: float) -> int:
+    """Drops what was said before then: a last frame may arrive after `forget`. Says how many. Raises
+    RedisUnavailable."""
+    with typed_errors():
+        said = cast(dict[bytes, bytes], connection().hgetall(NOW))
+        old = [agent for agent, words in said.items() if decode_now(words).at < before]
+        return connection().hdel(NOW, *old) if old else 0
 
 
 def _keys(frame: Frame) -> list[str]:

@@ -8,15 +8,15 @@ import redis
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from apps.lib import hints
-from apps.lib.redis import AWAY
+from apps.lib.redis import AWAY, RedisUnavailable
 from apps.telemetry import actions
 from apps.telemetry.actions import Mark
-from apps.telemetry.domain.live import Live
+from apps.telemetry.domain.live import FORGET_SECONDS, Live
 from apps.telemetry.domain.pending import EntryId, Pending
 from apps.telemetry.domain.series import TEN, floor_to
 from apps.telemetry.domain.window import WINDOWS
 from apps.telemetry.exceptions import CheckpointMoved
-from apps.telemetry.ingest import STREAM
+from apps.telemetry.ingest import STREAM, forget_silent
 from apps.telemetry.rebuild import START, restart, restored
 from apps.telemetry.snapshot import encode, key
 from apps.telemetry.stream import Entry, Stream, format_id, parse_id
@@ -39,6 +39,7 @@ class Telemetry:
         self.pending = Pending()
         self.mark = Mark()
         self.counted: EntryId = START
+        self._replayed = False
         self._published: dict[int, float] = {}
         self._retained_at = 0.0
 
@@ -56,6 +57,7 @@ class Telemetry:
         self.live = restored(now=now, until=way.until)
         self.pending = Pending()
         self.stream.position = way.position
+        self._replayed = False
 
     def gather(self, seconds: float) -> None:
         """Waits up to this long for entries, and takes those that came."""
@@ -65,11 +67,14 @@ class Telemetry:
         """Takes all that is there, publishes what is due, and writes the buckets that are over."""
         now, caught_up = self.catch_up()
         self._flush(before=now, until=float(floor_to(now, TEN)))
-        if caught_up:
+        # Replaying after a start shows the past; falling behind later shows how far by the snapshot's time.
+        self._replayed = self._replayed or caught_up
+        if self._replayed:
             self._publish(now)
         if now - self._retained_at >= RETENTION_SECONDS:
             self._retained_at = now
             actions.delete_old(now=now)
+            forget_silent(before=now - FORGET_SECONDS)
 
     def finish(self) -> None:
         """Writes everything that was acknowledged, the open bucket too."""
@@ -135,7 +140,7 @@ def run(client: redis.Redis, *, tick_seconds: float, stop: threading.Event) -> N
             log.info("telemetry reads the sample stream from %s", telemetry.mark.last_id)
             backoff = BACKOFF_SECONDS[0]
             _loop(telemetry, stop)
-        except (*AWAY, DatabaseError, InterfaceError, CheckpointMoved) as error:
+        except (*AWAY, RedisUnavailable, DatabaseError, InterfaceError, CheckpointMoved) as error:
             log.warning("telemetry waits %.1f s and starts again from its checkpoint: %s", backoff, error)
             stop.wait(backoff)
             backoff = min(2 * backoff, BACKOFF_SECONDS[1])

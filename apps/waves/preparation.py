@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from apps.fleet.actions import prepare
@@ -33,8 +34,9 @@ def prepare_members(attempts: Mapping[int, int]) -> None:
         while waiting:
             renew(running[future] for future in waiting)
             done, waiting = wait(waiting, timeout=RENEW_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                finish(running[future], future.result())
+            with transaction.atomic():
+                for future in done:
+                    finish(running[future], future.result())
 
 
 def renew(workspaces: Iterable[Workspace]) -> None:

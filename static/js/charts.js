@@ -4,7 +4,7 @@ const MARGIN = { l: 40, r: 10, t: 8, b: 22 };
 const HEIGHT = 150;
 const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4"];
 const FIXED = { p50: "--series-1", p95: "--series-2", p99: "--bad", others: "--series-4", agents: "--series-1" };
-const FAR = 4; // a target this many times above the data is named, not drawn: it would flatten the rest
+const FAR = 2; // a target this many times above the data is named, not drawn: it would flatten the rest
 
 const figures = new Map(Array.from(document.querySelectorAll("[data-chart]"), (figure) => [figure.dataset.chart, figure]));
 const visible = new Set();

@@ -45,16 +45,22 @@ const inPlace = {
   },
 };
 
-htmx.defineExtension("morph", {
-  isInlineSwap: (style) => style === "morph",
-  handleSwap(style, target, fragment) {
-    if (style !== "morph") return false;
-    const element = fragment.firstElementChild;
-    const isPlain = !element.querySelector("[hx-post],[hx-get]");
-    const changed = Idiomorph.morph(target, element, inPlace);
-    return isPlain ? [] : changed; // htmx need not look through what has no attributes of its
-  },
-});
+function change(fresh) {
+  const target = document.getElementById(fresh.id);
+  if (!target) return; // the page has changed meanwhile; it is caught up with the next tick
+  const hasDoors = fresh.querySelector("[hx-post],[hx-get]") !== null;
+  for (const node of Idiomorph.morph(target, fresh, inPlace)) {
+    if (hasDoors) htmx.process(node);
+  }
+}
+
+function elementsOf(html) {
+  const holder = document.createElement("template");
+  holder.innerHTML = html;
+  return Array.from(holder.content.children).flatMap((element) =>
+    element.matches("table[data-rows]") ? Array.from(element.rows) : [element],
+  );
+}
 
 function received() {
   const pulse = document.getElementById("pulse").dataset;
@@ -75,7 +81,12 @@ document.body.addEventListener("htmx:wsOpen", (event) => {
   if (paused) tell({ pause: true });
 });
 
-document.body.addEventListener("htmx:wsAfterMessage", received);
+// The library keeps the connection; what comes in is changed in place here, which it can't do.
+document.body.addEventListener("htmx:wsBeforeMessage", (event) => {
+  event.preventDefault();
+  elementsOf(event.detail.message).forEach(change);
+  received();
+});
 
 document.body.addEventListener("htmx:wsClose", (event) => {
   const handle = event.detail.socketWrapper;
@@ -129,9 +140,7 @@ async function refetch(element) {
   const response = await fetch(`/live/${name}/${query ? `?${query}` : ""}`, { headers: { "HX-Request": "true" } });
   if (response.status === 401) signedOut = true;
   if (!response.ok) return false;
-  const holder = document.createElement("template");
-  holder.innerHTML = (await response.text()).trim();
-  for (const node of Idiomorph.morph(element, holder.content.firstElementChild, inPlace)) htmx.process(node);
+  elementsOf(await response.text()).forEach(change);
   return true;
 }
 

@@ -23,7 +23,9 @@ def git_home(tmp_path: Path) -> dict[str, str]:
     """An environment in which git knows nobody, and nothing of the machine's own settings."""
     home = tmp_path / "home"
     home.mkdir()
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "SWARMYARD_", "EMAIL"))}
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "SWARMYARD_", "EMAIL"))
+    }
     return kept | {"HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
@@ -38,7 +40,17 @@ def make_repository(tmp_path: Path, git_home: dict[str, str]) -> Callable[..., P
             (root / path).write_bytes(content.encode() if isinstance(content, str) else content)
         if files:
             git(root, git_home, "add", "-A")
-            git(root, git_home, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "-qm", "start")
+            git(
+                root,
+                git_home,
+                "-c",
+                "user.name=Ada",
+                "-c",
+                "user.email=ada@example.org",
+                "commit",
+                "-qm",
+                "start",
+            )
         return root
 
     return make

@@ -1,4 +1,4 @@
-"""A gateway for tests: a real websocket server that keeps the rules of the wire format, and breaks them on request."""
+"""A gateway for tests: a real websocket server that keeps the rules of the wire format, or breaks them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Behaviour = Callable[["Gateway", ServerConnection, wire.Frame], None]
 class Gateway:
     """`samples` are what a stream would hold, `frames` every frame that arrived, resent ones too."""
 
-    def __init__(self, *, port: int = 0, token: str = "secret", window: int = 8) -> None:  # noqa: S107
+    def __init__(self, *, port: int = 0, token: str = "secret", window: int = 8) -> None:
         self.samples: list[wire.Sample] = []
         self.frames: list[wire.Frame] = []
         self.payloads: dict[tuple[str, int], set[bytes]] = {}
@@ -39,7 +39,11 @@ class Gateway:
 
     def start(self) -> Gateway:
         self._server = serve(
-            self._serve, "127.0.0.1", self.port, process_request=self._check, **self.options  # type: ignore[arg-type]
+            self._serve,
+            "127.0.0.1",
+            self.port,
+            process_request=self._check,
+            **self.options,  # type: ignore[arg-type]
         )
         self.port = self._server.socket.getsockname()[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -88,7 +92,12 @@ class Gateway:
         if self.greeting is not None:
             self.greeting(connection)
         else:
-            limits = {"agent": "w1/agent-01", "max_samples": 256, "max_bytes": 1 << 20, "window": self._window}
+            limits = {
+                "agent": "w1/agent-01",
+                "max_samples": 256,
+                "max_bytes": 1 << 20,
+                "window": self._window,
+            }
             self.reply(connection, {"v": 1, "hello": limits})
         try:
             for message in connection:

@@ -116,9 +116,13 @@ def test_a_status_travels_once_and_without_samples_if_need_be() -> None:
     assert second.status == {"now": "cargo?check", "state": "idle"}
 
 
-@given(st.lists(st.one_of(st.just("add"), st.just("send"), st.integers(1, 12)), max_size=200), st.integers(1, 30))
+@given(
+    st.lists(st.one_of(st.just("add"), st.just("send"), st.integers(1, 12)), max_size=200), st.integers(1, 30)
+)
 @settings(max_examples=150, deadline=None)
-def test_every_sample_is_acknowledged_held_or_dropped_and_memory_is_bounded(steps: list[str | int], capacity: int) -> None:
+def test_every_sample_is_acknowledged_held_or_dropped_and_memory_is_bounded(
+    steps: list[str | int], capacity: int
+) -> None:
     outbox = Outbox(capacity=capacity)
     outbox.batch = 4
     outbox.window = 3
@@ -135,5 +139,7 @@ def test_every_sample_is_acknowledged_held_or_dropped_and_memory_is_bounded(step
         assert outbox.acked + outbox.dropped + outbox.left() == added
         assert outbox.left() <= capacity
         assert len(outbox.unacknowledged()) <= 3
-        assert [sent.seq for sent in outbox.unacknowledged()] == sorted(sent.seq for sent in outbox.unacknowledged())
+        assert [sent.seq for sent in outbox.unacknowledged()] == sorted(
+            sent.seq for sent in outbox.unacknowledged()
+        )
         assert all(sent.samples for sent in outbox.unacknowledged())

@@ -104,7 +104,9 @@ def test_it_refuses_a_frame_that_is_not_well_formed(change: dict[str, Any]) -> N
         wire.decode_frame(wire.encode(GOOD | change))
 
     assert refusal.value.code == "bad_frame"
-    assert refusal.value.seq == (change["seq"] if isinstance(change.get("seq"), int) else None if "seq" in change else 1)
+    assert refusal.value.seq == (
+        change["seq"] if isinstance(change.get("seq"), int) else None if "seq" in change else 1
+    )
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None, True, 1.0])
@@ -116,7 +118,9 @@ def test_it_refuses_another_version_and_says_which_it_speaks(version: object) ->
     assert '"v": 1' in refusal.value.text
 
 
-@pytest.mark.parametrize("message", [b"a" * (MAX_BYTES + 1), "é" * (MAX_BYTES // 2 + 1)], ids=["binary", "text"])
+@pytest.mark.parametrize(
+    "message", [b"a" * (MAX_BYTES + 1), "é" * (MAX_BYTES // 2 + 1)], ids=["binary", "text"]
+)
 def test_it_refuses_a_frame_beyond_the_limit_before_it_reads_it(message: bytes | str) -> None:
     with pytest.raises(wire.WireError) as refusal:
         wire.decode_frame(message)
@@ -161,7 +165,9 @@ def test_every_sample_that_can_be_made_is_understood(kind: str, **values: Any) -
 
 def test_the_largest_frame_of_samples_stays_below_the_limit() -> None:
     note = "\U0001f41d" * 200
-    sample = make_sample("k" * 64, end=1e300, ms=1e300, wait_kind="w" * 64, memory=2**60, task=note, note=note)
+    sample = make_sample(
+        "k" * 64, end=1e300, ms=1e300, wait_kind="w" * 64, memory=2**60, task=note, note=note
+    )
 
     assert len(wire.encode(GOOD | {"samples": [sample] * MAX_SAMPLES, "now": note})) < MAX_BYTES
 

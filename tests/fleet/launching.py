@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 from pathlib import Path
 
 from apps.fleet import reaper
@@ -33,7 +34,7 @@ class Yard:
 
     def order(self, *argv, name=None, env=None, cwd=None, **options):
         name = name or f"agent-{len(self.launched) + 1}"
-        environment = {"PATH": os.environ["PATH"], MARKER: f"{self.base.name}.{name}.1", **(env or {})}
+        environment = {"PATH": os.environ["PATH"], MARKER: f"{uuid.uuid4().hex}.{name}.1", **(env or {})}
         return Order(self.base / "runs" / name / "1", list(argv), environment, cwd or self.base, **options)
 
     def start(self, *argv, **options):

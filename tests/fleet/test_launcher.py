@@ -152,7 +152,7 @@ def test_no_descriptor_of_ours_reaches_the_agent(yard, tmp_path):
     leak = os.open(tmp_path, os.O_RDONLY)
     os.set_inheritable(leak, True)
 
-    order = yard.start("sh", "-c", "ls /proc/$$/fd | tr '\\n' ' '; echo end")
+    order = yard.start("sh", "-c", "ls /proc/$$/fd; echo end")
 
     assert output(order, b"end").split(b"end")[0].split() == [b"0", b"1", b"2"]
     os.close(leak)
@@ -243,6 +243,31 @@ def test_a_missing_tool_of_the_launcher_is_told_before_anything_starts(yard, mon
 
 def test_reading_a_run_that_never_was(tmp_path):
     assert read_run(tmp_path / "nothing") == Run(None, None, None)
+
+
+def test_it_tells_when_an_agent_started_and_ended(yard):
+    before = time.time()
+    order = yard.start("sleep", "0.2")
+
+    exit_code(order)
+
+    run = read_run(order.run_dir)
+    assert before - 0.1 < run.started_at < run.ended_at < time.time() + 0.1
+    assert run.ended_at - run.started_at > 0.15
+
+
+def test_an_agent_whose_launcher_was_killed_is_found_and_has_no_exit_code(yard):
+    order = yard.start("sleep", "60")
+    pid = started(order).pid
+    eventually(lambda: procfs.read_process(pid).comm == "sleep")
+
+    os.kill(yard.launched[order.env[MARKER]].launcher_pid, signal.SIGKILL)
+    eventually(lambda: reap_detached())
+
+    assert [process.pid for process in find_by_marker(order.env[MARKER])] == [pid]
+    yard.reap(yard.tree(order))
+    assert not is_running(pid)
+    assert read_run(order.run_dir).exit_code is None
 
 
 def test_a_run_directory_is_private(yard):

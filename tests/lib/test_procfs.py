@@ -11,17 +11,17 @@ import pytest
 from apps.lib import procfs
 
 
-def wait_for_image(pid):
-    """An exec has begun before the new environment can be read."""
+def wait_for_exec(pid):
+    """It begins before the new environment can be read."""
     deadline = time.monotonic() + 5
-    while procfs.read_process(pid).image == 0 and time.monotonic() < deadline:
+    while not procfs.environment(pid) and time.monotonic() < deadline:
         time.sleep(0.001)
 
 
 @pytest.fixture
 def sleeper():
     process = subprocess.Popen(["sleep", "60"], start_new_session=True, env={"COLOUR": "grün=\nrot", "A": ""})
-    wait_for_image(process.pid)
+    wait_for_exec(process.pid)
     yield process
     process.kill()
     process.wait()
@@ -99,7 +99,7 @@ def test_it_reads_an_environment_larger_than_one_block():
     process = subprocess.Popen(["sleep", "60"], env=environment)
 
     try:
-        wait_for_image(process.pid)
+        wait_for_exec(process.pid)
         assert procfs.environment_value(process.pid, "LAST") == "here"
     finally:
         process.kill()

@@ -120,6 +120,14 @@ def test_it_keeps_what_agents_say_they_do_until_they_end(redis_server):
     assert ingest.read_now([]) == {}
 
 
+def test_words_that_outlived_their_agent_are_dropped_some_day(redis_server):
+    add(1, said=Said(100.0, now="long ago"))
+    add(1, agent=2, said=Said(300.0, now="lately"))
+
+    assert ingest.forget_silent(before=200.0) == 1
+    assert set(ingest.read_now([1, 2])) == {2}
+
+
 def test_readings_go_to_the_same_stream_in_bounded_entries(redis_server):
     ingest.append_readings([Reading(pk, "w1", "builder", 0.0, pk, 0.5) for pk in range(450)])
     ingest.append_readings([])

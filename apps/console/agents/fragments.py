@@ -1,10 +1,11 @@
 """The live regions of the agents' list and of one agent's page."""
 
 from collections import Counter
+from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
-from django.http import Http404
+from django.http import Http404, QueryDict
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
@@ -12,7 +13,7 @@ from apps.console import display
 from apps.console.agents.facts import facts_of
 from apps.console.agents.numbers import numbers_of
 from apps.console.agents.rows import ROW_FIELDS, VERBS, word_of
-from apps.console.agents.selection import FIGURE_SORTS, by_figure, chips, is_filtered, matching
+from apps.console.agents.selection import FIGURE_SORTS, by_figure, chips, in_order, is_filtered, matching
 from apps.console.agents.table import table_of
 from apps.console.charts import agent_chart_data
 from apps.console.moment import Moment, count_states
@@ -22,7 +23,7 @@ from apps.fleet.models import Agent
 from apps.lib.text import plain_text
 
 PAGE = 100
-EVENTS = 30
+EVENTS = 12
 
 
 def agents_table(view: View, moment: Moment) -> Fragment:
@@ -33,41 +34,40 @@ def agents_table(view: View, moment: Moment) -> Fragment:
 
 def agents_fragment(view: View, moment: Moment, counts: Counter[str], *, short: bool) -> Fragment:
     """A page of the agents that match, with its rows as parts."""
-    shown = page_of(Agent.objects.filter(matching(view)), view, moment)
-    table = table_of(shown, view, moment, short=short)
-    tools = render_to_string(
-        "console/agents/chips.html", {"chips": chips(counts, view), "query": query_of(view)}
-    )
+    rows, shown = page_of(Agent.objects.filter(matching(view)), view, moment)
+    table = table_of(rows, view, moment, short=short)
+    tools = render_to_string("console/chips.html", {"chips": chips(counts, view), "query": kept(view)})
     context = {
         "view": view,
         "tools": mark_safe(tools),  # noqa: S308 - rendered by its template
         "table": table,
         "page": shown,
-        "query": {**query_of(view), "state": view.get("state")},
+        "query": kept(view, "state"),
         "filtered": is_filtered(view),
     }
     shape = (view, table.shape, shown.paginator.num_pages)
-    parts = {"agents-chips": tools, **table.rows}
+    parts = {"chips": tools, **table.rows}
     return Fragment(shape, lambda: render_to_string("console/agents/region.html", context), parts)
 
 
-def query_of(view: View) -> dict[str, str]:
-    """What the links inside a region keep of the address, beside their own parameter."""
-    names = ("q", "sort", "window") if view.region == "wave_agents" else ("q", "sort", "window", "wave")
-    return {name: view.get(name) for name in names if view.get(name)}
+def kept(view: View, *more: str) -> QueryDict:
+    """What links keep of the address. On a wave's own page the wave isn't part of it."""
+    names = ("q", "sort", "window", *more)
+    return view.keep(*names) if view.region == "wave_agents" else view.keep("wave", *names)
 
 
-def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> "Page[Agent]":
-    """The rows of the page that the view asks for, in its order."""
+def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> tuple[list[Agent], Page[Any]]:
+    """The rows of the page that the view asks for, in its order, and that page's place among the others."""
     sort = view.get("sort")
     if sort in FIGURE_SORTS:
         order = by_figure(sort, moment.snapshot(view.window), set(agents.values_list("pk", flat=True)))
         page = Paginator(order, PAGE).get_page(view.page)
         rows = Agent.objects.only(*ROW_FIELDS).in_bulk(list(page))
-        page.object_list = [rows[pk] for pk in page if pk in rows]
-        return page
-    ordered = agents.order_by("-pk" if sort == "newest" else "pk")
-    return Paginator(ordered.only(*ROW_FIELDS), PAGE).get_page(view.page)
+        return [rows[pk] for pk in page if pk in rows], page
+    # A wave's own page keeps the order of its numbers.
+    ordered = agents.order_by("pk") if view.region == "wave_agents" and not sort else in_order(agents, sort)
+    found = Paginator(ordered.only(*ROW_FIELDS), PAGE).get_page(view.page)
+    return list(found), found
 
 
 def agent_of(view: View) -> Agent:

@@ -40,7 +40,8 @@ def operations(figures: AgentFigures | None, span: str) -> Number:
 def latency(figures: AgentFigures | None) -> Number:
     if figures is None or figures.p95 is None:
         return Number("Latency p95", "", display.NONE, "ms", NO_SAMPLES)
-    note = f"p50 {display.milliseconds(figures.p50)} · p99 {display.milliseconds(figures.p99)} · max {display.milliseconds(figures.max)}"
+    others = (("p50", figures.p50), ("p99", figures.p99), ("max", figures.max))
+    note = " · ".join(f"{word} {display.milliseconds(value)}" for word, value in others)
     tone = "bad" if figures.p95 > LATENCY_TARGET_MS else ""
     return Number("Latency p95", "", display.milliseconds(figures.p95), "ms", note, tone)
 
@@ -81,6 +82,11 @@ def errors(figures: AgentFigures | None) -> Number:
 def cost(agent: Agent) -> Number:
     if agent.cost_usd is None and agent.tokens_out is None:
         return Number("Cost", "", display.NONE, "", "its preset reports none")
-    tokens = f"{display.number(agent.tokens_in)} tokens in · {display.number(agent.tokens_out)} out"
+    known = agent.tokens_out is not None
+    tokens = (
+        f"{display.number(agent.tokens_in)} tokens in · {display.number(agent.tokens_out)} out"
+        if known
+        else "so far"
+    )
     value = display.NONE if agent.cost_usd is None else f"{agent.cost_usd:.2f}"
     return Number("Cost", "", value, "$", tokens)

@@ -60,7 +60,7 @@ class Row:
 
 def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
     sign, tone = display.STATE_SIGNS[agent.state]
-    memory = (figures.memory if figures else 0) or agent.memory_bytes
+    memory = ((figures.memory if figures else 0) or agent.memory_bytes) if agent.is_live else None
     share = display.share(memory, agent.memory_budget_mb * display.MB)
     p95 = figures.p95 if figures else None
     wait = figures.wait_pct if figures else None
@@ -69,19 +69,19 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
         sign=sign,
         tone=tone,
         word=word_of(agent),
-        label=label,
+        label=plain_text(label, 80),
         role=plain_text(agent.role, 40),
         now=now_of(agent),
         rate=display.rate(figures.throughput if figures else None),
         spark=display.sparkline(figures.sparkline) if figures else "",
         p95=display.milliseconds(p95),
         p95_tone="bad" if p95 is not None and p95 > LATENCY_TARGET_MS else "",
-        wait=display.percent(wait),
+        wait=display.percent(wait) + ("" if wait is None else f"{display.NARROW}%"),
         wait_share=display.share(wait, 100.0),
         wait_tone="high" if wait is not None and wait >= HIGH_WAIT_PCT else "",
         memory=display.size_text(memory) if memory else display.NONE,
-        memory_share=share if agent.is_live else 0,
-        memory_tone="high" if agent.is_live and share >= HIGH_MEMORY_PCT else "",
+        memory_share=share,
+        memory_tone="high" if share >= HIGH_MEMORY_PCT else "",
         cost=display.money(agent.cost_usd),
         verbs=verbs_of(agent),
     )
@@ -103,12 +103,13 @@ def now_of(agent: Agent) -> str:
     """What it does, or why it is where it is."""
     if agent.is_ended or agent.state in (State.PAUSED, State.STOPPING):
         return plain_text(agent.reason or agent.activity, 120)
-    return plain_text(agent.activity or agent.reason, 120)
+    text = plain_text(agent.activity or agent.reason, 120)
+    return f"asks: “{text}”" if agent.state == State.WAITING and text else text
 
 
 @cache
 def row_template() -> Template:
-    return get_template("console/agents/row.html").template  # type: ignore[attr-defined, no-any-return]
+    return get_template("console/agents/row.html").template  # type: ignore[attr-defined]
 
 
 _rendered: dict[tuple[int, str, bool], tuple[Row, SafeString]] = {}

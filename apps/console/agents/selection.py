@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Case, F, Q, QuerySet, Value, When
 
 from apps.console.regions import View
-from apps.fleet.models import UNSTARTED, State
+from apps.fleet.models import LIVE, UNSTARTED, Agent, State
 from apps.telemetry.snapshot import AgentFigures, Snapshot
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -19,7 +19,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 SORTS = {
-    "name": "Name",
+    "active": "Active first",
     "newest": "Newest first",
     "throughput": "Throughput",
     "p95": "Latency p95",
@@ -70,6 +70,16 @@ def chips(counts: dict[str, int], view: View) -> list[Chip]:
         if number or key in ("busy", "failed", current):
             found.append(Chip(key, key, number, key == current))
     return found
+
+
+def in_order(agents: QuerySet[Agent], sort: str) -> QuerySet[Agent]:
+    """Those that live first, then those that will, then the ended ones; of each the newest wave first."""
+    if sort == "newest":
+        return agents.order_by("-pk")
+    rank = Case(
+        When(state__in=LIVE, then=Value(0)), When(state__in=UNSTARTED, then=Value(1)), default=Value(2)
+    )
+    return agents.order_by(rank, F("member__wave").desc(nulls_last=True), "pk")
 
 
 def figure_of(sort: str, figures: AgentFigures) -> float:

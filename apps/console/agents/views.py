@@ -60,7 +60,7 @@ def agent(request: HttpRequest, pk: int) -> HttpResponse:
         Moment(now()),
         {name: {"pk": str(pk)} for name in regions},
         agent=shown,
-        prompt=shown.prompt[:20_000],
+        prompt=shown.prompt,
         charts=(THROUGHPUT,),
         log=log.newest(run_dir(shown, start)),
         start=start,

@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.console import display
-from apps.lib.text import plain_text
+from apps.lib.text import plain_text, terminal_text
 
 register = template.Library()
 
@@ -42,6 +42,12 @@ register.filter("money", display.money)
 register.filter("number", display.number)
 register.filter("percent", display.percent)
 register.filter("duration", display.duration)
+
+
+@register.filter
+def screen(text: str, limit: int = 20_000) -> str:
+    """Lines of text from outside, as a terminal would show them."""
+    return terminal_text(str(text or "")[:limit])
 
 
 @register.filter

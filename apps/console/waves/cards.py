@@ -46,7 +46,9 @@ def progress_words(wave: Wave, progress: Progress) -> str:
     """How far it is and how long it takes, in a line."""
     done = f"{progress.ended} of {progress.total} ended"
     if wave.state == WaveState.PAUSED:
-        return f"{done}, paused {plain_text(wave.reason, 80)}".strip()
+        return (
+            f"{done}, paused {plain_text(wave.reason, 80) if wave.reason.startswith('by ') else ''}".strip()
+        )
     if wave.state == WaveState.ABORTING:
         return f"{done}, stopping the others"
     if progress.eta_seconds is not None:
@@ -54,6 +56,13 @@ def progress_words(wave: Wave, progress: Progress) -> str:
     if progress.live and not progress.ended:
         return f"{progress.live} of {progress.total} up"
     return done
+
+
+def note_of(wave: Wave) -> str:
+    """Why it doesn't go on, where it should."""
+    if wave.state == WaveState.PAUSED and not wave.reason.startswith("by "):
+        return f"held: {plain_text(wave.reason, 200)}"
+    return f"waits for {plain_text(wave.waiting_for, 200)}" if wave.waiting_for else ""
 
 
 def bar_words(progress: Progress) -> str:
@@ -64,7 +73,7 @@ def bar_words(progress: Progress) -> str:
 
 @cache
 def head_template() -> Template:
-    return get_template("console/waves/head.html").template  # type: ignore[attr-defined, no-any-return]
+    return get_template("console/waves/head.html").template  # type: ignore[attr-defined]
 
 
 def head_context(wave: Wave, progress: Progress, acts: bool) -> dict[str, Any]:
@@ -72,14 +81,15 @@ def head_context(wave: Wave, progress: Progress, acts: bool) -> dict[str, Any]:
     can_retry = wave.can("retry") and progress.failed + progress.lost > 0
     return {
         "wave": wave,
+        "title": plain_text(wave.title, 120),
         "sign": sign,
         "tone": tone,
-        "state": wave.get_state_display(),
+        "state": wave.state,
         "repository": wave.repository,
         "segments": segments(progress),
         "bar": bar_words(progress),
         "words": progress_words(wave, progress),
-        "waiting_for": plain_text(wave.waiting_for, 200),
+        "note": note_of(wave),
         "acts": acts,
         "can": {verb: wave.can(verb) for verb in VERBS} | {"retry": can_retry},
     }
@@ -100,7 +110,7 @@ def finished_lines(waves: Sequence[Wave]) -> list[dict[str, Any]]:
                 "wave": wave,
                 "sign": sign,
                 "tone": tone,
-                "state": wave.get_state_display(),
+                "state": wave.state,
                 "segments": segments(progress),
                 "bar": bar_words(progress),
                 "words": f"{progress.exited} of {progress.total} ended well",

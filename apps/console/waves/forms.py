@@ -11,7 +11,7 @@ from apps.fleet.domain.preset import Preset, PresetError
 from apps.fleet.models import RestartPolicy
 from apps.fleet.presets import load_presets
 from apps.waves.domain.request import MAX_AGENTS, MAX_BUDGET_MB, MAX_PAUSE_MS, MAX_STEP, WaveRequest
-from apps.workspaces.models import Repository
+from apps.workspaces.models import Repository, RepositoryState
 
 MAX_COMMAND = 20_000
 
@@ -22,6 +22,13 @@ def known_presets() -> tuple[dict[str, Preset], str]:
         return load_presets(settings.SWARMYARD_HOME / "presets"), ""
     except PresetError as error:
         return load_presets(), str(error)
+
+
+def repository_choices() -> list[tuple[str, str]]:
+    """Names and words, those that agents can work on first."""
+    rows = list(Repository.objects.order_by("name").values_list("name", "state"))
+    ready = [(name, name) for name, state in rows if state == RepositoryState.READY]
+    return ready + [(name, f"{name} ({state})") for name, state in rows if state != RepositoryState.READY]
 
 
 class WaveForm(forms.Form):
@@ -59,7 +66,7 @@ class WaveForm(forms.Form):
         min_value=1,
         max_value=MAX_BUDGET_MB,
         label="Memory budget",
-        help_text="MB an agent; empty: the preset's",
+        help_text="MB; empty: the preset's",
     )
     role = forms.CharField(required=False, max_length=40, label="Role", help_text="empty: the preset's")
     restart_policy = forms.ChoiceField(
@@ -70,13 +77,15 @@ class WaveForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.presets, self.presets_problem = known_presets()
-        names = list(Repository.objects.order_by("name").values_list("name", flat=True))
-        self.repositories = names
-        self.choices_of("repository", [(name, name) for name in names])
+        self.choices_of("repository", repository_choices())
         self.choices_of("preset", [(name, preset.title) for name, preset in self.presets.items()])
         self.fields["idempotency_key"].initial = uuid4().hex
         if "drill" in self.presets:
             self.fields["preset"].initial = "drill"
+
+        for field in self.fields.values():
+            kind = "form-select" if isinstance(field, forms.ChoiceField) else "form-control"
+            field.widget.attrs["class"] = kind
 
     def choices_of(self, name: str, choices: list[tuple[str, str]]) -> None:
         field = self.fields[name]

@@ -1,6 +1,7 @@
 """The live regions of the waves' list and of one wave's page."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,12 @@ from apps.console.moment import Moment, count_states
 from apps.console.regions import Fragment, Region, View
 from apps.console.waves.cards import finished_lines, head_html
 from apps.events.models import Event
-from apps.fleet.models import ENDED, LIVE, UNSTARTED, Agent
+from apps.fleet.models import LIVE, UNSTARTED, Agent
 from apps.waves.models import OPEN, Member, Wave
 from apps.waves.queries import progress
 
 PAGE = 50
-EVENTS = 30
+EVENTS = 12
 MAX_STEPS = 60
 STATES = {"open": OPEN, "done": ("done",), "failed": ("failed", "aborted")}
 
@@ -38,7 +39,7 @@ def waves_table(view: View, moment: Moment) -> Fragment:
             ("all", view.get("state") not in STATES),
             *((key, key == view.get("state")) for key in STATES),
         ],
-        "query": {"state": view.get("state")},
+        "query": view.keep("state"),
     }
     return Fragment.simple(render_to_string("console/waves/table.html", context))
 
@@ -63,25 +64,26 @@ class Step:
     number: int
     counts: Counter[str]
 
-    def sum(self, states: tuple[str, ...]) -> int:
+    def sum(self, states: Iterable[str]) -> int:
         return sum(self.counts[state] for state in states)
 
     @property
-    def cells(self) -> list[int]:
-        """Agents in it: all, to start, up, ended well, failed or lost."""
-        live, failed = self.sum(tuple(LIVE)), self.counts["failed"] + self.counts["lost"]
-        return [self.counts.total(), self.sum(tuple(UNSTARTED)), live, self.counts["exited"], failed]
+    def total(self) -> int:
+        return self.counts.total()
 
     @property
-    def word(self) -> str:
-        total, unstarted, live, _, failed = self.cells
-        if self.sum(tuple(ENDED)) == total:
-            return "over"
-        if unstarted == total:
-            return "to come"
-        if failed:
-            return "up, with failures"
-        return "up" if not unstarted and not self.counts["starting"] else "starting"
+    def words(self) -> str:
+        """As in "3 up · 1 failed"."""
+        failed = self.counts["failed"] + self.counts["lost"]
+        starting = self.counts["starting"]
+        pieces = (
+            (self.sum(UNSTARTED), "to start"),
+            (starting, "starting"),
+            (self.sum(LIVE) - starting, "up"),
+            (self.counts["exited"], "ended well"),
+            (failed, "failed"),
+        )
+        return " · ".join(f"{count} {word}" for count, word in pieces if count)
 
 
 def wave_steps(view: View, moment: Moment) -> Fragment:

@@ -107,7 +107,11 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 
 def preview_context(form: WaveForm, plan: WavePlan | None) -> dict[str, Any]:
-    errors = {name: " ".join(texts) for name, texts in form.errors.items()} if plan is None else plan.errors
+    errors = (
+        {name: " ".join(map(str, texts)) for name, texts in form.errors.items()}
+        if plan is None
+        else plan.errors
+    )
     # A field that is still empty isn't wrong yet: it is listed as missing, without an error beside it.
     missing = {name: text for name, text in errors.items() if not form.data.get(name)}
     beside = {name: text for name, text in errors.items() if name not in missing}

@@ -16,9 +16,10 @@ from apps.waves.models import Wave, WaveState
 from apps.workspaces.models import Repository, RepositoryState
 
 RECENT = timedelta(minutes=15)  # for which a failure outside an open wave is shown
-SINGLY = 3  # agents of one wave with the same trouble are listed one by one up to here
+SINGLY = 2  # agents of one wave with the same trouble are listed one by one up to here
 MAX_AGENTS = 500
-MAX_ITEMS = 12
+AT_ONCE = 5  # items shown without unfolding
+MAX_ITEMS = 40
 STALE_FIGURES = timedelta(seconds=5)
 
 
@@ -99,7 +100,7 @@ def host_items(hosts: Iterable[Host], now: datetime) -> list[Item]:
         health = host.health(now)
         if health in (Health.DEGRADED, Health.CRITICAL, Health.FAILED):
             tone = "warn" if health == Health.DEGRADED else "bad"
-            text = "gives no heartbeat: is `runhost` running there?"
+            text = "gives no heartbeat: is its runhost process running?"
             found.append(Item(f"host {health}", tone, host.name, "/hosts/", text, host.heartbeat_at))
     return found
 

@@ -13,7 +13,7 @@ from apps.console.charts import chart_data
 from apps.console.moment import Moment
 from apps.console.regions import Fragment, Region, View
 from apps.console.waves.cards import finished_lines, head_html
-from apps.console.yard.attention import MAX_ITEMS, items, summary
+from apps.console.yard.attention import AT_ONCE, MAX_ITEMS, items, summary
 from apps.console.yard.numbers import numbers
 from apps.events.models import Event
 from apps.fleet.models import Agent
@@ -29,8 +29,9 @@ def attention(view: View, moment: Moment) -> Fragment:
     found = items(moment)
     context = {
         "view": view,
-        "items": found[:MAX_ITEMS],
-        "more": max(0, len(found) - MAX_ITEMS),
+        "items": found[:AT_ONCE],
+        "folded": found[AT_ONCE:MAX_ITEMS],
+        "more": max(0, len(found) - AT_ONCE),
         "summary": summary(found),
     }
     return Fragment.simple(render_to_string("console/yard/attention.html", context))
@@ -51,8 +52,8 @@ def waves(view: View, moment: Moment) -> Fragment:
     shown = [wave for wave in moment.open_waves if view.get("wave") in ("", wave.label)]
     tables = tables_of(shown, view, moment)
     heads = {f"wave-{wave.pk}-head": head_html(wave, moment.progress[wave.pk], view.acts) for wave in shown}
-    tools = render_to_string("console/yard/filter.html", filter_context(view, moment))
-    parts = {"yard-filter": tools, **heads}
+    tools = render_to_string("console/chips.html", chips_context(view, moment))
+    parts = {"chips": tools, **heads}
     for table in tables.values():
         parts |= table.rows
 
@@ -65,16 +66,9 @@ def waves(view: View, moment: Moment) -> Fragment:
     return Fragment((view, shape), assemble, parts)
 
 
-def filter_context(view: View, moment: Moment) -> dict[str, object]:
-    labels = [wave.label for wave in moment.open_waves]
-    return {
-        "chips": chips(moment.counts_of({view.get("wave")} if view.get("wave") else set(labels)), view),
-        "labels": labels,
-        "wave": view.get("wave"),
-        "text": view.get("q"),
-        "window": view.get("window"),
-        "state": view.get("state"),
-    }
+def chips_context(view: View, moment: Moment) -> dict[str, object]:
+    labels = {view.get("wave")} if view.get("wave") else {wave.label for wave in moment.open_waves}
+    return {"chips": chips(moment.counts_of(labels), view), "query": view.keep("wave", "q", "window")}
 
 
 def card_context(wave: Wave, head: str, table: Table, moment: Moment) -> dict[str, object]:

@@ -6,7 +6,7 @@ from apps.console.charts import trend
 from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
 from apps.console.tiles import Number
-from apps.fleet.models import LIVE
+from apps.fleet.models import LIVE, UNSTARTED
 from apps.telemetry.snapshot import Snapshot
 
 HIGH_ERROR_PCT = 5.0
@@ -33,17 +33,17 @@ def agents(moment: Moment) -> Number:
         f"{display.number(counts[state])} {word}"
         for state, word in (
             ("waiting", "waiting"),
-            ("paused", "paused"),
             ("failed", "failed"),
             ("lost", "lost"),
+            ("paused", "paused"),
         )
         if counts[state]
     ]
-    unstarted = sum(counts[state] for state in ("planned", "preparing", "ready"))
+    unstarted = sum(counts[state] for state in UNSTARTED)
     if unstarted:
-        notes.insert(0, f"{display.number(unstarted)} to start")
-    tone = "bad" if counts["waiting"] or counts["failed"] or counts["lost"] else ""
-    note = " · ".join(notes[:3]) or ("all is well" if live else "none runs")
+        notes.append(f"{display.number(unstarted)} to start")
+    tone = "note-bad" if counts["waiting"] or counts["failed"] or counts["lost"] else ""
+    note = " · ".join(notes[:2]) or ("all is well" if live else "none runs")
     return Number(
         "Agents", "/agents/", display.number(counts["busy"]), f"of {display.number(live)} busy", note, tone
     )

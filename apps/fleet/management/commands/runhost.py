@@ -21,6 +21,7 @@ QUICK_LOOK = 0.02  # seconds between looks while something starts or ends
 
 class Command(BaseCommand):
     help = "Start, watch and end the agents of this host. One process a host; agents outlive it."
+    requires_system_checks = ()  # they load every page and route, 15 MB that this process never uses
 
     def handle(self, *args: Any, **options: Any) -> None:
         lock = FileLock(settings.SWARMYARD_HOME / f"host-{settings.HOST_NAME}.lock")

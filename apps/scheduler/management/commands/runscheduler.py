@@ -17,6 +17,7 @@ SETTLE_SECONDS = 0.02  # hints come in bursts: one look serves them all
 
 class Command(BaseCommand):
     help = "Move waves on, and whatever else is due. Of several, one works and the others stand by."
+    requires_system_checks = ()  # they load every page and route, 15 MB that this process never uses
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = StopSignal()

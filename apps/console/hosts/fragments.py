@@ -1,0 +1,121 @@
+"""The live region of the hosts page."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import Count, Q
+from django.template.loader import render_to_string
+
+from apps.capacity.limits import configured_limits
+from apps.console import display
+from apps.console.moment import Moment
+from apps.console.regions import Fragment, Region, View
+from apps.fleet.models import LIVE, UNSTARTED, Agent, Host
+
+PRESSURE_HIGH = 20.0  # percent
+DISK_HIGH = 90  # percent used
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A share of something. `share` is percent for the bar, None where there is no whole to compare with."""
+
+    word: str
+    text: str
+    share: int | None = None
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    host: Host
+    sign: str
+    tone: str
+    health: str
+    cpus: str
+    meters: list[Meter] = field(default_factory=list)
+    agents: list[tuple[str, int]] = field(default_factory=list)
+
+
+def hosts_list(view: View, moment: Moment) -> Fragment:
+    counts = counts_by_host()
+    cards = [card_of(host, counts.get(host.pk, {}), moment.now) for host in moment.hosts]
+    return Fragment.simple(render_to_string("console/hosts/region.html", {"view": view, "cards": cards}))
+
+
+def counts_by_host() -> dict[int, dict[str, int]]:
+    live, to_start = (Count("pk", filter=Q(state__in=states)) for states in (LIVE, UNSTARTED))
+    rows = Agent.objects.order_by().values_list("host_id").annotate(live=live, to_start=to_start)
+    return {host: {"live": live, "to start": to_start} for host, live, to_start in rows}
+
+
+def card_of(host: Host, counts: dict[str, int], now: datetime) -> Card:
+    health = host.health(now)
+    sign, tone = display.HEALTH_SIGNS[health]
+    return Card(
+        host=host,
+        sign=sign,
+        tone=tone,
+        health=str(health),
+        cpus=cpu_text(host),
+        meters=[load_meter(host), memory_meter(host), disk_meter(host), *pressure_meters(host)],
+        agents=[(word, counts.get(word, 0)) for word in ("live", "to start")],
+    )
+
+
+def cpu_text(host: Host) -> str:
+    """As in "8 logical CPUs on 4 cores, 6 usable": the last part only where an affinity or quota takes some away."""
+    if not host.logical_cpus:
+        return "not reported yet"
+    text = f"{host.logical_cpus} logical CPUs"
+    if host.physical_cpus:
+        text += f" on {display.plural(host.physical_cpus, 'core')}"
+    if host.usable_cpus is not None and host.usable_cpus < host.logical_cpus:
+        text += f", {host.usable_cpus:g} usable"
+    return text
+
+
+def load_meter(host: Host) -> Meter:
+    if host.load_1 is None:
+        return Meter("Load", display.NONE)
+    return Meter(
+        "Load",
+        f"{host.load_1:.1f} over 1 min",
+        display.share(host.load_1, host.usable_cpus or host.logical_cpus),
+    )
+
+
+def memory_meter(host: Host) -> Meter:
+    if host.memory_total is None or host.memory_available is None:
+        return Meter("Memory", display.NONE)
+    used = host.memory_total - host.memory_available
+    share = display.share(used, host.memory_total)
+    reserve = configured_limits().memory_reserve
+    tone = "high" if host.memory_available <= reserve else ""
+    text = f"{display.size_text(used)} of {display.size_text(host.memory_total)}, "
+    text += f"{display.size_text(reserve)} kept free"
+    return Meter("Memory", text, share, tone)
+
+
+def disk_meter(host: Host) -> Meter:
+    if host.disk_total is None or host.disk_free is None:
+        return Meter("Disk", display.NONE)
+    share = display.share(host.disk_total - host.disk_free, host.disk_total)
+    low = share >= DISK_HIGH or host.disk_free <= configured_limits().min_free_disk
+    text = f"{display.size_text(host.disk_free)} free of {display.size_text(host.disk_total)}"
+    return Meter("Disk", text, share, "high" if low else "")
+
+
+def pressure_meters(host: Host) -> list[Meter]:
+    pairs = (("Memory", host.memory_pressure), ("CPU", host.cpu_pressure), ("I/O", host.io_pressure))
+    return [pressure_meter(word, value) for word, value in pairs]
+
+
+def pressure_meter(word: str, value: float | None) -> Meter:
+    if value is None:
+        return Meter(f"{word} pressure", "not offered by its kernel")
+    tone = "high" if value >= PRESSURE_HIGH else ""
+    return Meter(f"{word} pressure", f"{value:.1f} % of 10 s", display.share(value, 100.0), tone)
+
+
+REGIONS = (Region("hosts_list", hosts_list, (), frozenset({"host", "agent"})),)

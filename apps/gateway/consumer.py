@@ -1,0 +1,194 @@
+"""An agent's websocket: who it is, its frames, and their acknowledgements (docs/reference/wire.md).
+
+Plain ASGI instead of a Channels consumer: that starts two tasks and visits a thread for every message. Here a
+socket has three coroutines for its whole life, and a frame none.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from msgspec import UNSET
+
+from apps.fleet.tokens import TokenHolder, agent_for_token
+from apps.gateway import frames
+from apps.gateway.doors import bearer_token, is_foreign
+from apps.gateway.frames import WINDOW, ClientFrame, FrameError
+from apps.gateway.writer import FrameWriter, Written
+from apps.telemetry.ingest import Frame, Said, encode_body
+
+log = logging.getLogger(__name__)
+
+RECHECK_SECONDS = 2.0
+MAX_SOCKETS_PER_AGENT = 64
+
+# An application may close with 1000 and with 3000 to 4999; after 1000 a client comes back in a while.
+COME_BACK, MALFORMED, BAD_TOKEN, FOREIGN_ORIGIN, BAD_VERSION = 1000, 4400, 4401, 4403, 4426
+CLOSE_CODES = {"bad_frame": MALFORMED, "bad_version": BAD_VERSION}
+
+NO_LOOKUP = "The database is away: come back in a while."
+CROWDED = f"This agent has {MAX_SOCKETS_PER_AGENT} connections, and no more are taken: close one first."
+UNAVAILABLE = {
+    "away": "The sample store is away: keep the frame and send it again.",
+    "full": "The sample store is full, as nothing reads it: keep the frame and send it again.",
+}
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+find_agent = database_sync_to_async(agent_for_token)
+
+
+class AgentDoor:
+    """The ASGI application of the path: lets agents in and everybody else not."""
+
+    def __init__(self) -> None:
+        self.writer = FrameWriter()
+        self.sockets: Counter[int] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Accepted in any case: a refusal in the handshake would hide which one it is.
+        await receive()
+        await send({"type": "websocket.accept"})
+        if is_foreign(scope["headers"], settings.ALLOWED_HOSTS):
+            await _shut(receive, send, FOREIGN_ORIGIN)
+            return
+        token = bearer_token(scope["headers"])
+        try:
+            holder = await find_agent(token) if token else None
+        except (DatabaseError, InterfaceError) as error:
+            log.error("agents can't be looked up: %s", error)  # noqa: TRY400
+            await _shut(receive, send, COME_BACK, NO_LOOKUP)
+            return
+        if holder is None:
+            await _shut(receive, send, BAD_TOKEN)
+        elif self.sockets[holder.pk] >= MAX_SOCKETS_PER_AGENT:
+            await _shut(receive, send, COME_BACK, CROWDED)
+        else:
+            await self._talk(AgentSocket(token, holder, send, self.writer), receive)
+
+    async def _talk(self, socket: "AgentSocket", receive: Receive) -> None:
+        pk = socket.holder.pk
+        self.sockets[pk] += 1
+        try:
+            await socket.run(receive)
+        finally:
+            self.sockets[pk] -= 1
+            if not self.sockets[pk]:
+                del self.sockets[pk]
+
+
+class AgentSocket:
+    def __init__(self, token: str, holder: TokenHolder, send: Send, writer: FrameWriter) -> None:
+        self.token = token
+        self.holder = holder
+        self.send = send
+        self.writer = writer
+        self.closed = False
+        # In the order of their frames: seq, whether to answer in text, and what came of it. At most WINDOW.
+        self.waiting: asyncio.Queue[tuple[int, bool, asyncio.Future[Written]]] = asyncio.Queue()
+        self.unanswered = 0
+
+    async def run(self, receive: Receive) -> None:
+        await self._say(frames.hello(self.holder.name), text=False)
+        others = [asyncio.create_task(self._answer()), asyncio.create_task(self._recheck())]
+        try:
+            await self._listen(receive)
+        finally:
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+    async def _listen(self, receive: Receive) -> None:
+        """To the end, and past our own close: nobody else would take what still comes, and it would pile up."""
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if not self.closed:
+                data = message.get("bytes")
+                await self._take(data if data is not None else message.get("text") or "")
+
+    async def _take(self, data: bytes | str) -> None:
+        text = isinstance(data, str)
+        try:
+            frame = frames.decode_frame(data)
+            if self.unanswered >= WINDOW:
+                hint = (
+                    f"At most {WINDOW} frames may wait for their acknowledgement: wait before you send more."
+                )
+                raise FrameError("bad_frame", hint, frame.seq)
+        except FrameError as error:
+            await self._say(frames.refusal(error.code, error.text, error.seq), text=text)
+            await self._close(CLOSE_CODES[error.code])
+            return
+        self.unanswered += 1
+        self.waiting.put_nowait((frame.seq, text, self.writer.submit(self._stored(frame))))
+
+    def _stored(self, frame: ClientFrame) -> Frame:
+        """What goes into the stream. Whose it is, the token says and nothing in the frame."""
+        said = None
+        if frame.now is not UNSET or frame.state is not UNSET:
+            said = Said(at=time.time(), now=frame.now, state=frame.state)
+        return Frame(
+            agent=self.holder.pk,
+            group=self.holder.group,
+            role=self.holder.role,
+            client=frame.client,
+            seq=frame.seq,
+            body=encode_body(frame.samples) if frame.samples else b"",
+            said=said,
+        )
+
+    async def _answer(self) -> None:
+        while True:
+            seq, text, outcome = await self.waiting.get()
+            written = await outcome
+            self.unanswered -= 1
+            if written in UNAVAILABLE:
+                await self._say(frames.refusal("unavailable", UNAVAILABLE[written], seq), text=text)
+            else:
+                await self._say(frames.acknowledgement(seq), text=text)
+
+    async def _recheck(self) -> None:
+        """Closes the socket soon after its agent's token died."""
+        while not self.closed:
+            await asyncio.sleep(RECHECK_SECONDS)
+            try:
+                holder = await find_agent(self.token)
+            except (DatabaseError, InterfaceError) as error:
+                log.debug("token not checked, the socket stays: %s", error)
+                continue
+            if holder is None:
+                await self._close(BAD_TOKEN)
+                return
+            self.holder = holder
+
+    async def _say(self, message: dict[str, Any], *, text: bool) -> None:
+        if self.closed:
+            return
+        if text:
+            await self.send({"type": "websocket.send", "text": frames.encode_json(message).decode()})
+        else:
+            await self.send({"type": "websocket.send", "bytes": frames.encode_msgpack(message)})
+
+    async def _close(self, code: int) -> None:
+        if not self.closed:
+            self.closed = True
+            await self.send({"type": "websocket.close", "code": code})
+
+
+async def _shut(receive: Receive, send: Send, code: int, why: str = "") -> None:
+    if why:
+        message = frames.encode_msgpack(frames.refusal("unavailable", why, None))
+        await send({"type": "websocket.send", "bytes": message})
+    await send({"type": "websocket.close", "code": code})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass

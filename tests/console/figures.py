@@ -1,0 +1,101 @@
+"""Made-up snapshots, as the telemetry process publishes them."""
+
+import math
+import random
+from collections.abc import Iterable
+
+from apps.lib.redis import connection
+from apps.telemetry import snapshot
+from apps.telemetry.snapshot import AgentFigures, Charts, Snapshot, Totals
+
+KINDS = ("build slot", "git ref", "shared state")
+
+
+def made_up_snapshot(
+    agents: Iterable[int],
+    waves: Iterable[str],
+    *,
+    window: int = 300,
+    at: float = 1_800_000_000.0,
+    tick: int = 1,
+) -> Snapshot:
+    """Plausible figures for these agents; the same arguments give the same figures."""
+    chance = random.Random(tick)
+    by_agent = {pk: agent_figures(chance) for pk in agents}
+    return Snapshot(
+        window=window,
+        at=at,
+        tick=tick,
+        totals=totals(by_agent),
+        agents=by_agent,
+        charts=charts(waves, window, at, chance),
+    )
+
+
+def agent_figures(chance: random.Random) -> AgentFigures:
+    rate = chance.choice([0.0, 0.4, 0.9, 1.8, 2.2, 3.1])
+    operations = int(rate * 300)
+    return AgentFigures(
+        operations=operations,
+        errors=operations // 80,
+        induced=operations // 40,
+        throughput=rate,
+        mean=9.0 if operations else None,
+        p50=6.0 if operations else None,
+        p95=chance.uniform(8, 240) if operations else None,
+        p99=300.0 if operations else None,
+        max=410.0 if operations else None,
+        wait_ms=operations * 3.0,
+        wait_pct=chance.choice([0.0, 0.0, 1.5, 3.0, 11.0, 24.0]) if operations else None,
+        memory=chance.randint(40, 390) * 1024**2,
+        cpu=chance.uniform(0, 0.9),
+        sparkline=[round(max(0.0, rate + chance.uniform(-0.6, 0.6)), 2) for _ in range(24)],
+        last_at=None,
+    )
+
+
+def totals(by_agent: dict[int, AgentFigures]) -> Totals:
+    operations = sum(figures.operations for figures in by_agent.values())
+    return Totals(
+        operations=operations,
+        errors=operations // 80,
+        induced=operations // 40,
+        throughput=sum(figures.throughput for figures in by_agent.values()),
+        mean=12.0,
+        p50=6.0,
+        p95=21.0,
+        p99=48.0,
+        max=410.0,
+        wait_ms=operations * 3.0,
+        wait_pct=2.1,
+        memory=sum(figures.memory for figures in by_agent.values()),
+        cpu=3.0,
+        load_balance=0.86,
+        coordination_efficiency=None,
+    )
+
+
+def charts(waves: Iterable[str], window: int, at: float, chance: random.Random) -> Charts:
+    points = 60
+    step = window / points
+    times = [at - window + index * step for index in range(points)]
+
+    def line(level: float, noise: float) -> list[float]:
+        return [
+            max(0.0, level * (1 + 0.15 * math.sin((time + level * 7) / 40)) + chance.uniform(-noise, noise))
+            for time in times
+        ]
+
+    return Charts(
+        times=times,
+        throughput={label: line(18 - index * 4, 3) for index, label in enumerate(waves)},
+        p50=list(line(6, 1)),
+        p95=list(line(24, 5)),
+        p99=list(line(48, 14)),
+        wait={kind: line(0.8 - index * 0.25, 0.2) for index, kind in enumerate(KINDS)},
+        memory=[value * 1024**3 for value in line(4.1, 0.2)],
+    )
+
+
+def publish(made_up: Snapshot) -> None:
+    connection().set(snapshot.key(made_up.window), snapshot.encode(made_up))

@@ -1,0 +1,145 @@
+"""The page of one agent: what it changed, its facts, and what can be done to it."""
+
+import json
+
+import pytest
+
+from apps.console.agents.changes import lines_of
+from apps.events.models import Event
+from apps.fleet.models import Desired, State
+from tests.factories import make_agent, make_repository, make_workspace
+
+pytestmark = pytest.mark.django_db
+
+
+def test_it_shows_files_commits_and_a_coloured_diff(operator, git):
+    base = git("rev-parse", "HEAD")
+    (git.place / "a.py").write_text("def f():\n    return '<b>2</b>'\n")
+    git("commit", "-aqm", "Return <two>")
+    (git.place / "a.py").write_text("def f():\n    return '<b>3</b>'\n")
+    agent = make_agent()
+    make_workspace(agent, path=str(git.place), base_commit=base)
+
+    html = operator.get(f"/agents/{agent.pk}/changes/").content.decode()
+
+    assert "1 file" in html
+    assert "Return &lt;two&gt;" in html
+    assert '<span class="removed">-    return 1' in html
+    assert "return &#x27;&lt;b&gt;3&lt;/b&gt;&#x27;" in html
+
+
+def test_it_says_when_nothing_is_changed(operator, git):
+    agent = make_agent()
+    make_workspace(agent, path=str(git.place), base_commit=git("rev-parse", "HEAD"))
+
+    assert "Nothing is changed yet" in operator.get(f"/agents/{agent.pk}/changes/").content.decode()
+
+
+@pytest.mark.parametrize("path", ["/nowhere/at/all", "/"])
+def test_it_says_when_its_workspace_cant_be_read(operator, path):
+    agent = make_agent()
+    make_workspace(agent, path=path)
+
+    answer = operator.get(f"/agents/{agent.pk}/changes/")
+
+    assert answer.status_code == 200
+    assert "be read" in answer.content.decode()
+
+
+def test_it_says_when_there_is_no_workspace(operator):
+    agent = make_agent()
+
+    assert "no workspace" in operator.get(f"/agents/{agent.pk}/changes/").content.decode()
+
+
+def test_it_cuts_a_long_diff_and_says_so(operator, git):
+    base = git("rev-parse", "HEAD")
+    (git.place / "big.txt").write_text("word\n" * 5_000)
+    git("add", ".")
+    git("commit", "-qm", "Big")
+    agent = make_agent()
+    make_workspace(agent, path=str(git.place), base_commit=base)
+
+    html = operator.get(f"/agents/{agent.pk}/changes/").content.decode()
+
+    assert html.count('<span class="added">') < 2_001
+    assert "here it is cut" in html
+
+
+def test_it_tells_a_removed_line_of_dashes_from_a_header():
+    diff = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1 @@\n--- not a header\n+++ nor this\n same\n"
+
+    assert [line.tone for line in lines_of(diff)] == ["file", "file", "file", "hunk", "removed", "added", ""]
+
+
+def test_it_acts_and_says_so_in_a_toast(operator):
+    agent = make_agent("w1/agent-01")
+
+    answer = operator.post(f"/agents/{agent.pk}/do/pause", headers={"HX-Request": "true"})
+
+    agent.refresh_from_db()
+    assert answer.status_code == 204
+    assert json.loads(answer["HX-Trigger"])["toast"] == {
+        "text": "w1/agent-01 is being paused.",
+        "tone": "good",
+    }
+    assert agent.desired == Desired.PAUSED
+    assert Event.objects.get().actor == "operator-person"
+
+
+def test_it_says_why_it_refuses(operator):
+    agent = make_agent("w1/agent-01", state=State.EXITED)
+
+    answer = operator.post(f"/agents/{agent.pk}/do/pause", headers={"HX-Request": "true"})
+
+    toast = json.loads(answer["HX-Trigger"])["toast"]
+    assert answer.status_code == 409
+    assert toast["tone"] == "bad"
+    assert "nothing to pause" in toast["text"]
+
+
+def test_it_comes_back_to_the_page_from_a_plain_form(operator):
+    agent = make_agent(state=State.EXITED)
+
+    answer = operator.post(f"/agents/{agent.pk}/do/pause", follow=True)
+
+    assert answer.redirect_chain == [(f"/agents/{agent.pk}/", 302)]
+    assert "nothing to pause" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("state", "desired", "verbs"),
+    [
+        (State.BUSY, Desired.RUNNING, {"pause", "stop", "kill", "restart"}),
+        (State.PAUSED, Desired.PAUSED, {"resume", "stop", "kill", "restart"}),
+        (State.FAILED, Desired.RUNNING, {"restart"}),
+    ],
+)
+def test_it_offers_only_what_makes_sense(operator, state, desired, verbs):
+    agent = make_agent(state=state, desired=desired)
+
+    html = operator.get(f"/agents/{agent.pk}/").content.decode()
+
+    assert {
+        verb for verb in ("pause", "resume", "stop", "kill", "restart") if f'id="do-{verb}"' in html
+    } == verbs
+
+
+def test_it_asks_before_it_kills(operator):
+    agent = make_agent("w1/agent-01")
+
+    html = operator.get(f"/agents/{agent.pk}/").content.decode()
+
+    assert 'hx-confirm="End w1/agent-01 and all its processes at once?' in html
+
+
+def test_it_shows_what_an_operator_needs_to_go_there(operator):
+    agent = make_agent("w1/agent-01", pid=4711, command=["--operations", "3 of them"], exit_code=None)
+    make_workspace(agent, path="/srv/workspaces/w1/agent-01", repository=make_repository())
+
+    html = operator.get(f"/agents/{agent.pk}/").content.decode()
+
+    assert 'data-copy="/srv/workspaces/w1/agent-01"' in html
+    assert "pid 4711" in html
+    assert "yard/w1/agent-01" in html
+    assert "--operations &#x27;3 of them&#x27;" in html

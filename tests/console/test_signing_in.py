@@ -1,0 +1,142 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+
+from apps.access.actions import make_sign_in_link
+from apps.console.access.attempts import LIMIT, SPAN, Attempts
+from apps.events.domain.actor import Role
+from apps.events.models import Event
+from tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def make_person(name: str = "ada", password: str = "over-the-hills", role: Role | None = Role.OPERATOR):
+    user = make_user(name, role)
+    user.set_password(password)
+    user.save()
+    return user
+
+
+def sign_in(client: Client, name: str = "ada", password: str = "over-the-hills", **more):
+    return client.post("/sign-in", {"username": name, "password": password, **more})
+
+
+def test_it_signs_in_with_name_and_password_and_goes_where_one_wanted_to():
+    make_person()
+    client = Client()
+
+    answer = sign_in(client, next="/waves/?state=open")
+
+    assert answer.status_code == 302
+    assert answer["Location"] == "/waves/?state=open"
+    assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil.example"]
+)
+def test_it_never_redirects_to_another_site(target):
+    make_person()
+
+    answer = sign_in(Client(), next=target)
+
+    assert answer["Location"] == "/"
+
+
+def test_it_refuses_a_wrong_password_and_keeps_the_name():
+    make_person()
+
+    answer = sign_in(Client(), password="guess")
+
+    assert answer.status_code == 400
+    assert "belong together" in answer.content.decode()
+    assert 'value="ada"' in answer.content.decode()
+
+
+def test_it_refuses_an_account_without_a_role_and_says_who_can_help():
+    make_person(role=None)
+    client = Client()
+
+    answer = sign_in(client)
+
+    assert answer.status_code == 403
+    assert "an admin gives it one" in answer.content.decode()
+    assert client.get("/").status_code == 302
+
+
+def test_it_refuses_a_closed_account():
+    user = make_person()
+    user.is_active = False
+    user.save()
+
+    assert sign_in(Client()).status_code == 400
+
+
+def test_it_blocks_an_address_and_name_after_ten_failures_even_with_the_right_password():
+    make_person()
+    client = Client()
+    for _ in range(LIMIT):
+        assert sign_in(client, password="guess").status_code == 400
+
+    blocked = sign_in(client)
+    other_name = sign_in(client, name="bob", password="guess")
+    other_address = sign_in(Client(REMOTE_ADDR="10.0.0.9"))
+
+    assert blocked.status_code == 429
+    assert "wait 5 minutes" in blocked.content.decode()
+    assert other_name.status_code == 400
+    assert other_address.status_code == 302
+
+
+def test_it_forgets_failures_after_their_span():
+    attempts = Attempts()
+    for _ in range(LIMIT):
+        attempts.failed("ada", START)
+
+    assert attempts.is_blocked("ada", START + SPAN - timedelta(seconds=1))
+    assert not attempts.is_blocked("ada", START + SPAN)
+
+
+def test_it_keeps_failures_of_a_bounded_number_of_names():
+    attempts = Attempts()
+    for number in range(10_500):
+        attempts.failed(number, START)
+
+    assert len(attempts._failures) == 10_000
+
+
+def test_it_doesnt_use_a_link_up_when_it_is_only_looked_at():
+    token = make_sign_in_link(username="ada", now=datetime.now(UTC))
+    client = Client()
+
+    looked = client.get(f"/sign-in/link/{token}")
+    again = client.get(f"/sign-in/link/{token}")
+    pressed = client.post(f"/sign-in/link/{token}")
+
+    assert looked.status_code == again.status_code == 200
+    assert pressed.status_code == 302
+    assert client.get("/").status_code == 200
+    assert Event.objects.filter(kind="access.signed_in").count() == 1
+
+
+def test_it_takes_a_link_once():
+    token = make_sign_in_link(username="ada", now=datetime.now(UTC))
+    Client().post(f"/sign-in/link/{token}")
+    second = Client()
+
+    answer = second.post(f"/sign-in/link/{token}")
+
+    assert answer.status_code == 410
+    assert "manage.py signin" in answer.content.decode()
+    assert second.get("/").status_code == 302
+
+
+def test_it_signs_out_by_post_alone(operator):
+    assert operator.get("/sign-out").status_code == 405
+
+    operator.post("/sign-out")
+
+    assert operator.get("/").status_code == 302

@@ -1,0 +1,121 @@
+"""Rows for tests: plain functions with defaults, everything of a row can be given."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from apps.access.models import Membership
+from apps.events.domain.actor import Role
+from apps.events.models import Event
+from apps.fleet.models import Agent, Desired, Host, State
+from apps.waves.models import Member, Wave
+from apps.workspaces.models import Repository, Workspace, WorkspaceState
+
+_numbers = itertools.count(1)
+
+GB = 1024**3
+MB = 1024**2
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def make_user(name: str = "ada", role: Role | None = Role.OPERATOR, **overrides: Any) -> Any:
+    user, created = get_user_model().objects.get_or_create(username=name, defaults=overrides)
+    if created:
+        user.set_unusable_password()
+        user.save()
+    if role is not None:
+        Membership.objects.update_or_create(user=user, defaults={"role": role})
+    return user
+
+
+def make_host(name: str = "local", **overrides: Any) -> Host:
+    """A healthy host with 32 GB, half of them used."""
+    fields: dict[str, Any] = {
+        "heartbeat_at": now(),
+        "logical_cpus": 8,
+        "physical_cpus": 4,
+        "usable_cpus": 8.0,
+        "load_1": 3.2,
+        "memory_total": 32 * GB,
+        "memory_available": 16 * GB,
+        "memory_pressure": 0.4,
+        "cpu_pressure": 12.0,
+        "io_pressure": 1.5,
+        "disk_total": 500 * GB,
+        "disk_free": 210 * GB,
+    }
+    host, _ = Host.objects.update_or_create(name=name, defaults={**fields, **overrides})
+    return host
+
+
+def make_repository(name: str | None = None, **overrides: Any) -> Repository:
+    name = name or f"repository-{next(_numbers)}"
+    return Repository.objects.create(name=name, **{"path": f"/srv/{name}", "target": "main", **overrides})
+
+
+def make_wave(label: str | None = None, **overrides: Any) -> Wave:
+    """A wave's own row; `make_member` gives it agents."""
+    fields: dict[str, Any] = {
+        "base_commit": "c0ffee" * 6 + "c0ff",
+        "preset": "drill",
+        "size": 8,
+        "created_by": "ada",
+    }
+    if "repository" not in overrides:
+        fields["repository"] = make_repository()
+    return Wave.objects.create(label=label or f"w{next(_numbers)}", **{**fields, **overrides})
+
+
+def make_agent(name: str | None = None, **overrides: Any) -> Agent:
+    """A busy agent."""
+    name = name or f"w0/agent-{next(_numbers):03d}"
+    fields: dict[str, Any] = {
+        "group": name.partition("/")[0],
+        "preset": "drill",
+        "state": State.BUSY,
+        "desired": Desired.RUNNING,
+        "activity": "editing src/ingest/frame.rs",
+        "epoch": 1,
+        "pid": 4711,
+        "launched_at": now() - timedelta(minutes=5),
+        "first_seen_at": now() - timedelta(minutes=5),
+        "seen_at": now(),
+        "output_at": now() - timedelta(seconds=3),
+        "memory_bytes": 120 * MB,
+    }
+    if "host" not in overrides:
+        fields["host"] = Host.objects.first() or make_host()
+    return Agent.objects.create(name=name, **{**fields, **overrides})
+
+
+def make_member(wave: Wave, **overrides: Any) -> Agent:
+    """An agent in its wave, with its workspace's row."""
+    number = wave.members.count() + 1
+    agent = make_agent(f"{wave.label}/agent-{number:02d}", **overrides)
+    step = (number - 1) // (wave.step_size or 10_000)
+    Member.objects.create(wave=wave, agent=agent, number=number, step=step)
+    make_workspace(agent, repository=wave.repository, base_commit=wave.base_commit)
+    return agent
+
+
+def make_workspace(agent: Agent, **overrides: Any) -> Workspace:
+    fields: dict[str, Any] = {
+        "path": f"/srv/workspaces/{agent.name}",
+        "branch": f"yard/{agent.name}",
+        "base_commit": "c0ffee" * 6 + "c0ff",
+        "state": WorkspaceState.READY,
+        "ready_at": now(),
+    }
+    if "repository" not in overrides:
+        fields["repository"] = make_repository()
+    return Workspace.objects.create(agent=agent, **{**fields, **overrides})
+
+
+def make_event(text: str = "w1 started", **overrides: Any) -> Event:
+    fields: dict[str, Any] = {"kind": "wave.started", "actor_kind": "user", "actor": "ada", "text": text}
+    return Event.objects.create(**{**fields, **overrides})

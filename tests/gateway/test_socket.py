@@ -1,0 +1,353 @@
+"""A real gateway process, a real Redis, a real client."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import time
+from contextlib import ExitStack
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from apps.fleet.models import State
+from apps.lib.redis import connection as redis_connection
+from apps.telemetry import ingest
+from apps.telemetry.ingest import AgentNow
+from apps.telemetry.stream import Entry, Stream
+from tests.gateway.processes import AgentClient, sample, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def entries() -> list[Entry]:
+    return Stream(redis_connection()).take()[1]
+
+
+def test_it_says_hello_and_its_limits(gateway, make_agent):
+    agent, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        limits = {"agent": agent.name, "max_samples": 256, "max_bytes": 1048576, "window": 8}
+        assert client.receive() == {"v": 1, "hello": limits}
+
+
+def test_it_acknowledges_what_is_in_the_stream(gateway, make_agent):
+    agent, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.send(1, sample(12.5), sample(7.5, "slot", 5, "task-1", "note"))
+        assert client.receive() == {"v": 1, "ack": 1}
+
+    [entry] = entries()
+    assert (entry.agent, entry.group, entry.role) == (agent.pk, "w1", "coder")
+    assert (entry.tally.operations, entry.tally.duration_ms) == (2, 20.0)
+
+
+def test_it_answers_text_with_text(gateway, make_agent):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.send(1, sample(), text=True)
+        assert json.loads(client.socket.recv(timeout=10)) == {"v": 1, "ack": 1}
+
+    assert entries()[0].tally.operations == 1
+
+
+def test_it_acknowledges_a_resent_frame_without_adding_it_again(gateway, make_agent):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        for seq in (1, 1, 2):
+            client.send(seq, sample())
+        assert [client.receive()["ack"] for _ in range(3)] == [1, 1, 2]
+    with AgentClient(gateway, token) as again:
+        again.receive()
+        again.send(2, sample())
+        assert again.receive()["ack"] == 2
+
+    assert len(entries()) == 2
+
+
+def test_a_whole_window_may_be_under_way(gateway, make_agent):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        for seq in range(1, 9):
+            client.send(seq, sample())
+        assert [client.receive()["ack"] for _ in range(8)] == list(range(1, 9))
+
+
+def test_who_sends_beyond_the_window_is_cut_off(gateway, make_agent, redis_server):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        os.kill(redis_server.process.pid, signal.SIGSTOP)  # so that nothing is acknowledged
+        try:
+            for seq in range(1, 10):
+                client.send(seq, sample())
+            refused = client.receive()
+        finally:
+            os.kill(redis_server.process.pid, signal.SIGCONT)
+        assert (refused["code"], refused["seq"]) == ("bad_frame", 9)
+        assert client.close_code() == 4400
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "agent_" + "x" * 43, "\xff\xfe"])
+def test_it_turns_away_who_has_no_right_token(gateway, make_agent, token):
+    make_agent()
+    with AgentClient(gateway, token) as client:
+        assert client.close_code() == 4401
+
+
+def test_it_turns_away_the_token_of_an_agent_that_has_ended(gateway, make_agent):
+    _, token = make_agent(state=State.EXITED)
+    with AgentClient(gateway, token) as client:
+        assert client.close_code() == 4401
+
+
+def test_it_closes_the_socket_when_the_agent_ends(gateway, make_agent):
+    agent, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        agent.state = State.FAILED
+        agent.save()
+        started = time.monotonic()
+        assert client.close_code() == 4401
+        assert time.monotonic() - started < 5
+
+
+def test_a_token_counts_for_its_own_agent_whatever_the_frame_says(gateway, make_agent):
+    mine, _ = make_agent()
+    other, others_token = make_agent()
+    with AgentClient(gateway, others_token) as client:
+        client.receive()
+        client.send(1, sample(), agent=mine.pk, name=mine.name)
+        assert client.receive()["ack"] == 1
+
+    assert [entry.agent for entry in entries()] == [other.pk]
+
+
+def test_it_takes_no_token_from_anywhere_but_the_header(gateway, make_agent):
+    _, token = make_agent()
+    with connect(f"{gateway.url}?token={token}") as websocket, pytest.raises(Exception, match="4401"):
+        websocket.recv(timeout=10)
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example"])
+def test_it_turns_away_pages_of_other_sites(gateway, make_agent, origin):
+    _, token = make_agent()
+    with AgentClient(gateway, token, Origin=origin) as client:
+        assert client.close_code() == 4403
+
+
+def test_a_page_of_its_own_host_may_come_in(gateway, make_agent):
+    _, token = make_agent()
+    with AgentClient(gateway, token, Origin="http://localhost:8000") as client:
+        assert "hello" in client.receive()
+
+
+MALFORMED = {
+    "nothing": b"",
+    "no msgpack": b"\xc1",
+    "a number": 5,
+    "an empty map": {},
+    "no samples": {"v": 1, "client": "c0ffee00", "seq": 1},
+    "a short client id": {"v": 1, "client": "c0", "seq": 1, "samples": []},
+    "a client id that is none": {"v": 1, "client": "../../../x", "seq": 1, "samples": []},
+    "seq 0": {"v": 1, "client": "c0ffee00", "seq": 0, "samples": []},
+    "a huge seq": {"v": 1, "client": "c0ffee00", "seq": 2**60, "samples": []},
+    "a kind with a blank": [["a b", 1, 1, 0, "ok"]],
+    "a kind of 65": [["a" * 65, 1, 1, 0, "ok"]],
+    "nan": [["a", 1, float("nan"), 0, "ok"]],
+    "infinite": [["a", 1, 1, float("inf"), "ok"]],
+    "negative": [["a", 1, -1, 0, "ok"]],
+    "a negative wait": [["a", 1, 1, -0.5, "ok"]],
+    "an outcome that is none": [["a", 1, 1, 0, "great"]],
+    "a sample of 4": [["a", 1, 1, 0]],
+    "257 samples": [["a", 1, 1, 0, "ok"]] * 257,
+    "a long note": [["a", 1, 1, 0, "ok", "", 0, "", "n" * 201]],
+    "a negative memory": [["a", 1, 1, 0, "ok", "", -1]],
+}
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_it_says_what_is_wrong_with_a_frame_and_closes(gateway, make_agent, what):
+    _, token = make_agent()
+    message = MALFORMED[what]
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        if isinstance(message, bytes):
+            client.socket.send(message)
+        elif isinstance(message, list):
+            client.send(1, *message)
+        else:
+            client.send_raw(message)
+        refused = client.receive()
+        assert refused["code"] == "bad_frame"
+        assert "docs/reference/wire.md" in refused["error"]
+        assert client.close_code() == 4400
+
+    assert entries() == []
+
+
+def test_it_names_the_frame_that_it_refuses(gateway, make_agent):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.send(7, ["a b", 1, 1, 0, "ok"], text=True)
+        assert client.receive()["seq"] == 7
+
+
+@pytest.mark.parametrize("rest", [{"samples": []}, {"things": 5}])
+def test_it_names_the_version_it_speaks(gateway, make_agent, rest):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.send_raw({"v": 2, "client": "c0ffee00", "seq": 3, **rest})
+        refused = client.receive()
+        assert (refused["code"], refused["seq"]) == ("bad_version", 3)
+        assert client.close_code() == 4426
+
+
+def test_it_ignores_what_later_versions_may_add(gateway, make_agent):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.send(1, [*sample(10.0, "slot", 1, "t", "n"), {"later": True}, 5], trace="abc", dropped=2)
+        assert client.receive()["ack"] == 1
+
+
+def test_it_takes_escapes_out_of_what_people_read(gateway, make_agent):
+    agent, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.send(
+            1, sample(1.0, "", 0, "", "a\x1b[31mred\x1b]0;title\x07\x00b"), now="\x1b[2Jbuild\ning\u202e"
+        )
+        assert client.receive()["ack"] == 1
+
+    [(_, fields)] = redis_connection().xrange(ingest.STREAM)
+    assert b"\x1b" not in fields[b"s"]
+    assert b"aredb" in fields[b"s"] or b"ared b" in fields[b"s"]
+    assert ingest.read_now([agent.pk])[agent.pk].now == "build ing"
+
+
+def test_it_keeps_what_an_agent_is_doing(gateway, make_agent):
+    agent, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.send(1, now="cargo check", state="busy")
+        client.receive()
+        client.send(2, state="waiting")
+        client.receive()
+
+    now = ingest.read_now([agent.pk])[agent.pk]
+    assert (now.now, now.state) == ("cargo check", "waiting")
+    assert now.at == pytest.approx(time.time(), abs=10)
+    assert isinstance(now, AgentNow)
+    assert entries() == []
+
+
+def test_a_message_above_the_limit_is_too_large(gateway, make_agent):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.socket.send(b"x" * (1024 * 1024 + 1))
+        assert client.close_code() == 1009
+
+
+def test_a_message_in_many_fragments_is_too_large_as_well(gateway, make_agent):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.socket.send(b"x" * 65536 for _ in range(32))
+        assert client.close_code() == 1009
+
+
+def test_a_frame_of_a_gigabyte_is_never_held(gateway, make_agent):
+    _, token = make_agent()
+    before = gateway.resident_bytes()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        raw: socket.socket = client.socket.socket
+        raw.sendall(struct.pack("!BBQ", 0x82, 0x80 | 127, 2**30) + b"mask")
+        try:
+            for _ in range(100):
+                raw.sendall(bytes(1024 * 1024))
+        except OSError:
+            pass  # cut off, as it should be
+        assert gateway.resident_bytes() - before < 30 * 1024 * 1024
+
+
+def test_it_keeps_the_socket_while_redis_is_away(gateway, make_agent, redis_server):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.send(1, sample())
+        client.receive()
+        redis_server.kill()
+        client.send(2, sample())
+        client.send(3, sample())
+        refused = [client.receive() for _ in range(2)]
+        assert [(message["code"], message["seq"]) for message in refused] == [
+            ("unavailable", 2),
+            ("unavailable", 3),
+        ]
+        assert "send it again" in refused[0]["error"]
+
+        redis_server.start()
+        wait_until(lambda: acknowledged(client, 2), what="frame 2 is acknowledged")
+        assert acknowledged(client, 3)
+
+    assert len(entries()) == 3
+
+
+def acknowledged(client: AgentClient, seq: int) -> bool:
+    client.send(seq, sample())
+    return client.receive().get("ack") == seq
+
+
+def test_it_refuses_while_the_stream_is_full(gateway, make_agent, redis_server):
+    _, token = make_agent()
+    redis_connection().set(ingest.BYTES_IN, ingest.MAX_BYTES + 1)
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        client.send(1, sample())
+        refused = client.receive()
+        assert refused["code"] == "unavailable"
+        assert "full" in refused["error"]
+
+        redis_connection().delete(ingest.BYTES_IN)
+        assert acknowledged(client, 1)
+
+
+def test_an_agent_may_have_many_sockets_but_not_without_end(gateway, make_agent):
+    _, token = make_agent()
+    with ExitStack() as clients:
+        for _ in range(64):
+            clients.enter_context(AgentClient(gateway, token)).receive()
+        with AgentClient(gateway, token) as one_more:
+            assert "64 connections" in one_more.receive()["error"]
+            assert one_more.close_code() == 1000
+    with AgentClient(gateway, token) as later:
+        assert "hello" in later.receive()
+
+
+@pytest.mark.parametrize("path", ["/", "/ws/v2/agents/", "/ws/v1/agents"])
+def test_it_serves_no_other_socket(gateway, path):
+    with pytest.raises(InvalidStatus):
+        connect(f"ws://127.0.0.1:{gateway.port}{path}")
+
+
+def test_it_is_quiet(gateway, make_agent):
+    _, token = make_agent()
+    before = len(gateway.output())
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        for seq in range(1, 51):
+            client.send(seq, sample())
+            client.receive()
+
+    assert gateway.output()[before:] == ""

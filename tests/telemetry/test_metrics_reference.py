@@ -1,0 +1,70 @@
+"""docs/reference/metrics.md names what the code has: no more, no less."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from apps.telemetry.actions import KEPT_SECONDS
+from apps.telemetry.domain.figures import AgentFigures, Charts, Figures, Snapshot, Totals
+from apps.telemetry.domain.live import FRESH_SECONDS, MAX_AGENTS
+from apps.telemetry.domain.tally import MAX_GROUPS, MAX_WAIT_KINDS
+from apps.telemetry.domain.window import SPARKLINE_POINTS, WINDOWS
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_text()
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table under this heading, without its head."""
+    section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert section, heading
+    lines = [line for line in section[1].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def fields(struct: type[msgspec.Struct]) -> list[str]:
+    return [field.name for field in msgspec.structs.fields(struct)]
+
+
+@pytest.mark.parametrize(
+    ("heading", "names"),
+    [
+        ("Figures", fields(Figures)),
+        ("Of an agent alone", [name for name in fields(AgentFigures) if name not in fields(Figures)]),
+        ("Of the yard alone", [name for name in fields(Totals) if name not in fields(Figures)]),
+        ("Charts", fields(Charts)),
+        ("Snapshot", fields(Snapshot)),
+    ],
+)
+def test_each_metric_is_defined_with_its_unit(heading, names):
+    table = rows(heading)
+
+    assert [name.strip("`") for name, _, _ in table] == names
+    for name, unit, definition in table:
+        assert definition, name
+        assert unit or name.strip("`") in {"totals", "agents", "charts"}, name
+
+
+def test_the_windows_are_those_of_the_code():
+    assert [[int(cell) for cell in row] for row in rows("Windows")] == [
+        [window.seconds, window.step, window.point, window.every] for window in WINDOWS.values()
+    ]
+
+
+def test_retention_is_that_of_the_code():
+    assert {int(resolution): int(kept) for _, resolution, kept in rows("What is kept")} == KEPT_SECONDS
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"{SPARKLINE_POINTS} points",
+        f"beyond {MAX_GROUPS} waves",
+        f"Beyond {MAX_WAIT_KINDS} kinds",
+        f"more than {FRESH_SECONDS:.0f} s old",
+        f"at most {MAX_AGENTS:,}",
+    ],
+)
+def test_the_bounds_are_those_of_the_code(sentence):
+    assert sentence in PAGE
