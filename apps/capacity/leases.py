@@ -22,3 +22,12 @@ def acquire(*, name: str, holder: str, now: datetime, seconds: float) -> int | N
 
 def release(*, name: str, holder: str) -> None:
     Lease.objects.filter(name=name, holder=holder).update(expires_at=None)
+
+
+def is_held(*, name: str, now: datetime) -> bool:
+    return Lease.objects.filter(name=name, expires_at__gt=now).exists()
+
+
+def drop(*, name: str) -> None:
+    """For what it was about is over: its epochs are counted from the start if it should come again."""
+    Lease.objects.filter(name=name).delete()

@@ -39,6 +39,11 @@ def _lines(text: str) -> list[str]:
     return [_BLANKS.sub(" ", line).strip() for line in text.split("\n")]
 
 
+def can_be_stored(text: str) -> bool:
+    """False for what no database takes: NUL characters, and halves of characters from bytes that are no UTF-8."""
+    return not re.search("[\0\ud800-\udfff]", text)
+
+
 # As above, but a tab is kept: a log is read with its indentation and its columns.
 _UNPRINTABLE_BUT_TAB = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+"

@@ -8,12 +8,13 @@ from django.db import DatabaseError, close_old_connections
 
 from apps.capacity import leases
 from apps.waves.advance import advance_open_waves
+from apps.workspaces.cloning import resume_clones
 
 log = logging.getLogger(__name__)
 
 LEASE = "scheduler"
 LEASE_SECONDS = 5.0
-STEPS: tuple[Callable[[datetime], None], ...] = (advance_open_waves,)
+STEPS: tuple[Callable[[datetime], None], ...] = (advance_open_waves, resume_clones)
 
 
 def tick(now: datetime, *, holder: str, steps: tuple[Callable[[datetime], None], ...] = STEPS) -> bool:

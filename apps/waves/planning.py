@@ -20,6 +20,7 @@ from apps.waves.exceptions import WaveRefused
 from apps.workspaces import git
 from apps.workspaces.exceptions import GitFailed
 from apps.workspaces.models import Repository, RepositoryState
+from apps.workspaces.queries import find_repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def check_request(request: WaveRequest) -> Checked:
     """Raises WaveRefused with every problem found."""
     found = problems(request)
     preset = check_preset(request, found)
-    repository = find_repository(request.repository, found)
+    repository = usable_repository(request.repository, found)
     if found or preset is None or repository is None:
         raise WaveRefused(" ".join(found.values()))
     return Checked(request, repository, preset, base_commit(repository))
@@ -100,10 +101,8 @@ def executable_of(preset: Preset, command: list[str]) -> Path | None:
     return find_executable(preset, os.environ.get("PATH", os.defpath), command=command)
 
 
-def find_repository(name_or_path: str, found: dict[str, str]) -> Repository | None:
-    repository = Repository.objects.filter(name=name_or_path).first()
-    if repository is None and name_or_path:
-        repository = Repository.objects.filter(path=str(Path(name_or_path).expanduser().resolve())).first()
+def usable_repository(name_or_path: str, found: dict[str, str]) -> Repository | None:
+    repository = find_repository(name_or_path)
     if repository is None:
         found.setdefault(
             "repository",
@@ -135,7 +134,7 @@ def plan_wave(request: WaveRequest, now: datetime) -> WavePlan:
     """What `start_wave` would do with this request now."""
     errors = problems(request)
     preset = check_preset(request, errors)
-    repository = find_repository(request.repository, errors)
+    repository = usable_repository(request.repository, errors)
     commit = ""
     if repository is not None and "repository" not in errors:
         try:

@@ -10,7 +10,8 @@ from django.utils import timezone
 from apps.fleet.actions import prepare
 from apps.fleet.models import State
 from apps.waves.models import Member
-from apps.workspaces.actions import create_workspace, finish_workspace
+from apps.workspaces.actions import finish_workspace
+from apps.workspaces.checkouts import create_workspace
 from apps.workspaces.models import Workspace
 
 SIDE_BY_SIDE = 4

@@ -1,3 +1,5 @@
+import os
+import secrets
 from datetime import datetime
 from pathlib import Path
 
@@ -5,16 +7,21 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from apps.access.roles import require
+from apps.capacity import leases
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import YARD, Actor, Role
 from apps.fleet.models import Agent
 from apps.lib.queues import enqueue
+from apps.lib.text import can_be_stored
 from apps.workspaces import git
-from apps.workspaces.domain.naming import branch_of, is_url, name_from, name_is_valid
-from apps.workspaces.exceptions import GitFailed, RepositoryRefused
+from apps.workspaces.domain.naming import branch_of, is_url, name_from, name_is_valid, without_secrets
+from apps.workspaces.exceptions import RepositoryRefused
 from apps.workspaces.models import Repository, RepositoryState, Workspace, WorkspaceState
+from apps.workspaces.queries import local_path
 
 ALLOWED_URLS = ("https://", "http://", "ssh://", "git://", "file://")
+MAX_PATH, MAX_URL, MAX_TARGET = 4096, 2000, 250
+GIVEN_SECONDS = 60.0  # that a clone may wait for a worker before it is queued again
 
 
 def add_repository(
@@ -22,14 +29,13 @@ def add_repository(
 ) -> Repository:
     """Register a repository by the path of a checkout or bare repository, or by a URL, which is cloned by a job."""
     require(actor, Role.OPERATOR, "add a repository")
-    name = name or name_from(path_or_url)
-    if not name_is_valid(name):
-        raise RepositoryRefused(
-            f"“{name}” can't be a repository's name: use letters, digits, dot, dash, underscore."
-        )
+    if target and (not target.isprintable() or len(target) > MAX_TARGET):
+        raise RepositoryRefused("This can't be a branch's name: give one that exists, with --target BRANCH.")
     if is_url(path_or_url):
-        return add_by_url(url=path_or_url, name=name, target=target or "", actor=actor)
+        name = valid_name(name or name_from(path_or_url))
+        return add_by_url(url=path_or_url, name=name, target=target or "", actor=actor, now=now)
     path, target = inspect(path_or_url, target)
+    name = valid_name(name or name_from(str(path)))
     known = Repository.objects.filter(path=str(path)).first()
     if known:
         raise RepositoryRefused(f"{path} is registered already, as “{known.name}”.")
@@ -38,25 +44,52 @@ def add_repository(
     )
 
 
+def valid_name(name: str) -> str:
+    if not name_is_valid(name):
+        raise RepositoryRefused(
+            f"“{clean(name)}” can't be a repository's name: use letters, digits, dot, dash, underscore."
+        )
+    return name
+
+
 def inspect(text: str, target: str | None) -> tuple[Path, str]:
     """The path and landing target of a local repository, or a refusal that says what to do."""
     if not text.strip() or "\0" in text:
         raise RepositoryRefused("Give the path of a git repository, or a URL to clone.")
-    if "\n" in text or "\r" in text:
+    path = local_path(text)
+    if path is None or not os.path.isdir(path):  # noqa: PTH112 - False, not an error, where we may not look
         raise RepositoryRefused(
-            "This path has a line break in it, which git's own files can't hold: rename the directory."
+            f"{clean(text)} is not a directory: check the path (it is looked up on this machine)."
         )
-    path = Path(text).expanduser()
-    if not path.is_dir():
-        raise RepositoryRefused(
-            f"{text} is not a directory: check the path (it is looked up on this machine)."
-        )
-    path = path.resolve()
+    refuse_odd(str(path))
     if not git.is_repository(path):
+        if git.distrusts_owner(path):
+            raise RepositoryRefused(
+                f"{path} belongs to another user, and git won't touch it: "
+                f"allow it with `git config --global --add safe.directory {path}`."
+            )
         raise RepositoryRefused(
             f"{path} is not the top of a git repository: run `git init` there, or give the right path."
         )
     return path, target_of(path, target)
+
+
+def refuse_odd(path: str) -> None:
+    """Paths that git's own files, the database or a page can't hold."""
+    if "\n" in path or "\r" in path:
+        raise RepositoryRefused(
+            "This path has a line break in it, which git's own files can't hold: rename the directory."
+        )
+    if not can_be_stored(path):
+        raise RepositoryRefused(
+            f"{clean(path)}: this path has bytes in it that are no valid UTF-8: rename the directory."
+        )
+    if len(path) > MAX_PATH:
+        raise RepositoryRefused(f"This path has {len(path)} characters: at most {MAX_PATH} can be kept.")
+
+
+def clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def target_of(path: Path, target: str | None) -> str:
@@ -76,16 +109,43 @@ def target_of(path: Path, target: str | None) -> str:
     return target
 
 
-def add_by_url(*, url: str, name: str, target: str, actor: Actor) -> Repository:
+def add_by_url(*, url: str, name: str, target: str, actor: Actor, now: datetime) -> Repository:
     if not url.startswith(ALLOWED_URLS) and "://" in url:
         raise RepositoryRefused(
             f"{url.split('://')[0]}:// is not a transport for clones: use https, ssh, git or file."
         )
+    if not url.isprintable() or len(url) > MAX_URL:
+        raise RepositoryRefused("This is no URL to clone: it is too long, or has control characters in it.")
+    shown = without_secrets(url)
+    if again := clone_again(url=url, name=name, target=target, actor=actor):
+        give_out_clone(repository=again, now=now)
+        return again
     path = settings.SWARMYARD_HOME / "repositories" / f"{name}.git"
     row = Repository(name=name, path=str(path), url=url, target=target, state=RepositoryState.CLONING)
-    repository = save_repository(row, actor, f"repository {name}: cloning {url}")
-    enqueue("io", "apps.workspaces.jobs.clone_job", repository.pk)
+    repository = save_repository(row, actor, f"repository {name}: cloning {shown}")
+    give_out_clone(repository=repository, now=now)
     return repository
+
+
+@transaction.atomic
+def clone_again(*, url: str, name: str, target: str, actor: Actor) -> Repository | None:
+    """A clone that failed may be asked for again under its name; None when there is no such."""
+    rows = Repository.objects.filter(name=name, url=url)
+    if not rows.filter(state=RepositoryState.FAILED).update(
+        state=RepositoryState.CLONING, target=target, problem=""
+    ):
+        return None
+    repository = rows.get()
+    text = f"repository {name}: cloning {repository.shown_url} again"
+    record(Fact("repository.added", actor, text, "repository", repository.pk, name))
+    return repository
+
+
+def give_out_clone(*, repository: Repository, now: datetime) -> None:
+    """Queue the job of a clone; not again while it may be waiting there."""
+    name = f"clone.{repository.pk}.given"
+    if leases.acquire(name=name, holder=secrets.token_hex(8), now=now, seconds=GIVEN_SECONDS) is not None:
+        enqueue("io", "apps.workspaces.jobs.clone_job", repository.pk)
 
 
 @transaction.atomic
@@ -101,30 +161,17 @@ def save_repository(repository: Repository, actor: Actor, text: str) -> Reposito
     return repository
 
 
-def clone_repository(*, repository: Repository) -> None:
-    """Clone what was registered by URL. Runs in a job; a clone that was cut off starts anew."""
-    if repository.state != RepositoryState.CLONING:
-        return
-    path = Path(repository.path)
-    try:
-        if not (path.is_dir() and git.is_repository(path) and git.current_branch(path)):
-            git.clone(repository.url, path)
-        target, problem = target_of(path, repository.target or None), ""
-    except (GitFailed, RepositoryRefused) as error:
-        target, problem = repository.target, str(error)
-    finish_clone(repository=repository, target=target, problem=problem)
-
-
 @transaction.atomic
 def finish_clone(*, repository: Repository, target: str, problem: str) -> None:
     state = RepositoryState.FAILED if problem else RepositoryState.READY
     rows = Repository.objects.filter(pk=repository.pk, state=RepositoryState.CLONING)
-    if rows.update(state=state, target=target, problem=problem) == 1:
+    if rows.update(state=state, target=target, problem=problem[:500]) == 1:
         text = (
             f"repository {repository.name}: clone failed: {problem}"
             if problem
             else f"repository {repository.name} cloned"
         )
+        leases.drop(name=f"clone.{repository.pk}.given")
         record(Fact(f"repository.{state}", YARD, text, "repository", repository.pk, repository.name))
 
 
@@ -142,28 +189,6 @@ def plan_workspaces(*, repository: Repository, agents: list[Agent], base_commit:
         )
         for agent in agents
     )
-
-
-def create_workspace(workspace: Workspace) -> str:
-    """Make the checkout on disk; "" or the problem, for people. Run again after it was cut off, it starts anew."""
-    path, repository = Path(workspace.path), Path(workspace.repository.path)
-    try:
-        found = git.commit_of(repository, f"refs/heads/{workspace.branch}")
-        if found not in (None, workspace.base_commit):
-            return (
-                f"the branch {workspace.branch} exists already and has commits of its own: it was left alone"
-            )
-        if found:
-            # Left by an attempt that was cut off before the agent started: nothing of an agent is in it.
-            git.remove_worktree(repository, path)
-            git.delete_branch(repository, workspace.branch, at=workspace.base_commit)
-        git.add_worktree(repository, path=path, branch=workspace.branch, commit=workspace.base_commit)
-        workspace.git_directory = str(git.git_directory(path))
-    except (GitFailed, OSError) as error:
-        git.remove_worktree(repository, path)
-        git.delete_branch(repository, workspace.branch, at=workspace.base_commit)
-        return str(error)
-    return ""
 
 
 @transaction.atomic

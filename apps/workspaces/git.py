@@ -8,24 +8,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.lib.process import Completed, run
+from apps.lib.process import Completed, ProgramMissing, run
 from apps.lib.text import plain_text
 from apps.workspaces.exceptions import GitFailed
 
 # Hooks belong to the user's own work: a post-checkout hook must not run once per agent.
-QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false", "-c", "gc.auto=0")
+QUIET = (
+    *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"),
+    *("-c", "advice.detachedHead=false", "-c", "gc.auto=0"),
+)
 SHORT = 30.0
 CHECKOUT = 300.0
 CLONE = 840.0  # below the time limit of a job
-# Inherited GIT_* variables would point every command at another repository.
-DROPPED = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_COMMON_DIR",
-    "GIT_PREFIX",
-)
+# `git rev-parse --local-env-vars`: inherited, these would point every command at another repository.
+DROPPED = {
+    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT"),
+    *("GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE"),
+    *("GIT_INTERNAL_SUPER_PREFIX", "GIT_NAMESPACE", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY"),
+    *("GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,11 @@ def git(
     directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000
 ) -> Completed:
     where = ("-C", str(directory)) if directory else ()
-    return run(["git", *where, *QUIET, *arguments], env=environment(), timeout=timeout, max_output=max_output)
+    argv = ["git", *where, *QUIET, *arguments]
+    try:
+        return run(argv, env=environment(), timeout=timeout, max_output=max_output)
+    except ProgramMissing as error:
+        raise GitFailed(f"{error}: install git on this machine.") from error
 
 
 def output(
@@ -70,14 +75,14 @@ def output(
 
 
 def reason(done: Completed) -> str:
-    """The last telling line of what git said."""
+    """The first telling line of what git said: the cause. Those after it tell what else went wrong from it."""
     lines = [
         line.strip()
         for line in plain_text(done.stderr.decode("utf-8", "replace"), keep_lines=True).splitlines()
         if line.strip()
     ]
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return (telling or lines or [""])[-1][:400]
+    return (telling[0] if telling else lines[-1] if lines else "")[:400]
 
 
 def is_repository(path: Path) -> bool:
@@ -87,6 +92,11 @@ def is_repository(path: Path) -> bool:
     if words[0] == "true":
         return Path(output(path, "rev-parse", "--absolute-git-dir").rstrip("\n")).resolve() == path.resolve()
     return done.code == 0 and Path(words[1]).resolve() == path.resolve()
+
+
+def distrusts_owner(path: Path) -> bool:
+    """Whether git refuses to look at a repository that belongs to another user."""
+    return b"dubious ownership" in git(path, "rev-parse", "--git-dir").stderr
 
 
 def current_branch(path: Path) -> str | None:
@@ -108,16 +118,19 @@ def yard_groups(path: Path) -> set[str]:
 
 
 def add_worktree(repository: Path, *, path: Path, branch: str, commit: str) -> None:
-    """A checkout of `commit` at `path` on the new branch `branch`. Safe to call side by side for one repository.
+    """Register a checkout of `commit` at `path` on the new branch `branch`, in our turn; `check_out` fills it.
 
     git reads all registered worktrees while it adds one, and fails on one that is half written; so the adding takes
     turns, and what takes long, writing the files, runs side by side. `--no-track` leaves the configuration alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     add = ("worktree", "add", "--quiet", "--no-checkout", "--no-track", "-b", branch, "--", str(path), commit)
-    with turn(repository):
-        output(repository, *add)
-    output(path, "reset", "--hard", "--quiet", timeout=CHECKOUT)
+    output(repository, *add)
+
+
+def check_out(worktree: Path) -> None:
+    """Write the files of a worktree that was added."""
+    output(worktree, "reset", "--hard", "--quiet", timeout=CHECKOUT)
 
 
 @contextmanager
@@ -133,10 +146,17 @@ def turn(repository: Path) -> Iterator[None]:
 
 
 def remove_worktree(repository: Path, path: Path) -> None:
-    """Forget a checkout that was not finished; its files go with it. Absent is a normal answer."""
-    with turn(repository):
-        git(repository, "worktree", "remove", "--force", "--force", "--", str(path), timeout=CHECKOUT)
-        git(repository, "worktree", "prune")
+    """Forget a checkout, in our turn; its files go with it as far as git takes them for one. Absent is a normal answer.
+
+    Not by `worktree prune`: that would also forget worktrees of the user's which are not mounted just now.
+    """
+    git(repository, "worktree", "remove", "--force", "--force", "--", str(path), timeout=CHECKOUT)
+
+
+def checked_out_at(repository: Path, branch: str) -> Path | None:
+    """The worktree that has `branch` checked out, if one has."""
+    where = output(repository, "for-each-ref", "--format=%(worktreepath)", f"refs/heads/{branch}")
+    return Path(where.rstrip("\n")) if where.strip() else None
 
 
 def delete_branch(repository: Path, branch: str, *, at: str) -> None:
@@ -159,8 +179,12 @@ def common_git_directory(worktree: Path) -> Path:
 
 
 def clone(url: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     output(None, "clone", "--quiet", "--bare", "--", url, str(path), timeout=CLONE)
+
+
+def origin(repository: Path) -> str:
+    """The URL that it was cloned from; "" when it wasn't."""
+    return git(repository, "config", "--get", "remote.origin.url").text().rstrip("\n")
 
 
 def diff_stat(worktree: Path, base: str) -> list[FileChange]:

@@ -1,6 +1,7 @@
 from django.db import models
 
 from apps.fleet.models import Agent
+from apps.workspaces.domain.naming import without_secrets
 
 
 class RepositoryState(models.TextChoices):
@@ -24,6 +25,10 @@ class Repository(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def shown_url(self) -> str:
+        return without_secrets(self.url)
 
 
 class WorkspaceState(models.TextChoices):

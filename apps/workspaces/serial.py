@@ -6,5 +6,7 @@ from apps.workspaces.models import Repository
 
 
 def repository_data(repository: Repository) -> dict[str, Any]:
-    fields = ("name", "path", "url", "target", "state", "problem", "added_at")
-    return {"id": repository.pk} | {name: getattr(repository, name) for name in fields}
+    fields = ("name", "path", "target", "state", "problem", "added_at")
+    return {"id": repository.pk, "url": repository.shown_url} | {
+        name: getattr(repository, name) for name in fields
+    }

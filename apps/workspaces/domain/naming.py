@@ -24,3 +24,8 @@ def is_url(text: str) -> bool:
 
 def name_is_valid(name: str) -> bool:
     return NAME.fullmatch(name) is not None
+
+
+def without_secrets(url: str) -> str:
+    """A URL as everybody may see it: people put passwords and tokens into those for https."""
+    return re.sub(r"(?<=^http://)[^/@]*@|(?<=^https://)[^/@]*@|(?<=:)[^/:@]*(?=@)", "", url)

@@ -1,5 +1,4 @@
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +12,7 @@ from apps.waves.exceptions import WaveRefused
 from apps.workspaces.actions import add_repository
 from apps.workspaces.exceptions import RepositoryRefused
 from apps.workspaces.models import Repository
+from apps.workspaces.queries import find_repository
 from controlplane.demo import make_repository
 from controlplane.management.commands import up
 
@@ -56,7 +56,7 @@ def known_repository(own: str | None) -> Repository:
     try:
         return add_repository(path_or_url=path, actor=shell_actor(), now=timezone.now())
     except RepositoryRefused:
-        from_before = Repository.objects.filter(path=str(Path(path).expanduser().resolve())).first()
+        from_before = find_repository(path)
         if from_before is None:
             raise
         return from_before

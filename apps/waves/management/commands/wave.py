@@ -1,7 +1,6 @@
 import sys
 from argparse import REMAINDER, ArgumentParser, FileType
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from django.utils import timezone
@@ -18,7 +17,7 @@ from apps.waves.queries import progress_of_all
 from apps.waves.serial import wave_data
 from apps.workspaces.actions import add_repository
 from apps.workspaces.exceptions import RepositoryRefused
-from apps.workspaces.models import Repository
+from apps.workspaces.queries import find_repository
 
 
 class Command(OperatorCommand):
@@ -177,11 +176,7 @@ def find(label: str) -> Wave:
 
 def known_repository(name_or_path: str) -> str:
     """The name of a registered repository; one that is given by its path is registered on the way."""
-    if Repository.objects.filter(name=name_or_path).exists():
-        return name_or_path
-    path = str(Path(name_or_path).expanduser().resolve()) if "\0" not in name_or_path else name_or_path
-    known = Repository.objects.filter(path=path).first()
-    if known:
+    if known := find_repository(name_or_path):
         return known.name
     added = add_repository(path_or_url=name_or_path, actor=shell_actor(), now=timezone.now())
     print(f"Repository “{added.name}” is registered now.", file=sys.stderr)

@@ -40,5 +40,5 @@ class Command(OperatorCommand):
         rows = list(Repository.objects.order_by("name"))
         if not rows:
             return [], "No repository is registered: `repository add PATH|URL` adds one."
-        lines = [(row.name, row.state, row.target, row.url or row.path) for row in rows]
+        lines = [(row.name, row.state, row.target, row.shown_url or row.path) for row in rows]
         return [repository_data(row) for row in rows], table(("NAME", "STATE", "TARGET", "WHERE"), lines)

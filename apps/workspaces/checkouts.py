@@ -1,0 +1,70 @@
+"""Workspaces on disk: made whole or not at all. Writes no rows, so that many can be made side by side in threads."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.lib import procfs
+from apps.lib.paths import OutsideRoot, remove_tree
+from apps.workspaces import git
+from apps.workspaces.exceptions import GitFailed
+from apps.workspaces.models import Workspace
+
+MB = 1024 * 1024
+FULL = 16 * MB  # with less free than this a disk counts as full
+FAULTS = (GitFailed, OSError, OutsideRoot)
+
+
+def create_workspace(workspace: Workspace) -> str:
+    """Make the checkout; "" or the problem, for people. Run again after it was cut off, it starts anew."""
+    path, repository = Path(workspace.path), Path(workspace.repository.path)
+    try:
+        with git.turn(repository):
+            if problem := make_room(workspace):
+                return problem
+            git.add_worktree(repository, path=path, branch=workspace.branch, commit=workspace.base_commit)
+        git.check_out(path)
+        workspace.git_directory = str(git.git_directory(path))
+    except FAULTS as error:
+        problem = told(error)
+        with suppress(*FAULTS), git.turn(repository):
+            clear_away(workspace)
+        return problem
+    return ""
+
+
+def make_room(workspace: Workspace) -> str:
+    """Take away what an attempt left that was cut off; "" or what is in the way and isn't ours to take."""
+    path, repository = Path(workspace.path), Path(workspace.repository.path)
+    found = git.commit_of(repository, f"refs/heads/{workspace.branch}")
+    if found not in (None, workspace.base_commit):
+        return f"the branch {workspace.branch} exists already and has commits of its own: it was left alone"
+    user = git.checked_out_at(repository, workspace.branch) if found else None
+    if user is not None and user != path:
+        return f"the branch {workspace.branch} exists already and is checked out at {user}: it was left alone"
+    if found or os.path.lexists(path):
+        # It was cut off before the agent started: nothing of an agent is in it.
+        clear_away(workspace)
+    return ""
+
+
+def clear_away(workspace: Workspace) -> None:
+    """In our turn, and only of a workspace in which no agent ran."""
+    path, repository = Path(workspace.path), Path(workspace.repository.path)
+    git.remove_worktree(repository, path)
+    if os.path.lexists(
+        path
+    ):  # half removed by an attempt before this one: git doesn't know it for a worktree
+        remove_tree(settings.SWARMYARD_HOME / "workspaces", path)
+        git.remove_worktree(repository, path)
+    git.delete_branch(repository, workspace.branch, at=workspace.base_commit)
+
+
+def told(error: Exception) -> str:
+    """git names the file that it couldn't write, but seldom why."""
+    disk = procfs.disk(settings.SWARMYARD_HOME)
+    if disk.free < FULL or disk.inodes_free == 0:
+        return f"the disk of {settings.SWARMYARD_HOME} is full ({disk.free // MB} MB free): {error}"
+    return str(error)

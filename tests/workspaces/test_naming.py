@@ -1,0 +1,76 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.workspaces.domain.naming import branch_of, is_url, name_from, name_is_valid, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("/src/project", "project"),
+        ("/src/project/", "project"),
+        ("/src/project.git", "project"),
+        ("/src/my project", "my-project"),
+        ("/src/-rf", "rf"),
+        ("/src/..hidden..", "hidden"),
+        ("https://example.org/team/project.git", "project"),
+        ("git@example.org:team/project.git", "project"),
+        ("git@example.org:project", "project"),
+        ("ssh://git@example.org:2222/team/project.git/", "project"),
+        ("C:\\src\\project", "project"),
+        ("/", "repository"),
+        ("/src/проект", "repository"),
+        ("/src/" + "x" * 300, "x" * 80),
+    ],
+)
+def test_a_name_is_made_of_the_last_part(text, name):
+    assert name_from(text) == name
+
+
+@given(st.text())
+def test_whatever_it_is_made_of_a_name_is_valid(text):
+    assert name_is_valid(name_from(text))
+
+
+@pytest.mark.parametrize("name", ["", "-rf", ".hidden", "a/b", "..", "a b", "a\n", "x" * 81, "é"])
+def test_names_that_could_be_taken_for_something_else_are_not_valid(name):
+    assert not name_is_valid(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("https://example.org/x", True),
+        ("file:///srv/x.git", True),
+        ("git@example.org:x", True),
+        ("example.org:x", False),  # a file of that name may exist; git takes it for ssh only without one
+        ("/srv/x", False),
+        ("../x", False),
+        ("x:y", False),
+        ("ext::sh -c evil", False),
+    ],
+)
+def test_it_tells_urls_from_paths(text, answer):
+    assert is_url(text) is answer
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://ada:s3cret@example.org/x.git", "https://example.org/x.git"),
+        ("https://ghp_token@example.org/x.git", "https://example.org/x.git"),
+        ("http://ada:s3cret@example.org:8080/x@y", "http://example.org:8080/x@y"),
+        ("ssh://git:s3cret@example.org/x.git", "ssh://git:@example.org/x.git"),
+        ("ssh://git@example.org/x.git", "ssh://git@example.org/x.git"),
+        ("git@example.org:team/x.git", "git@example.org:team/x.git"),
+        ("https://example.org/team/x@y.git", "https://example.org/team/x@y.git"),
+        ("file:///srv/x.git", "file:///srv/x.git"),
+    ],
+)
+def test_urls_are_shown_without_their_secrets(url, shown):
+    assert without_secrets(url) == shown
+
+
+def test_an_agent_s_branch_is_below_yard():
+    assert branch_of("w12/agent-05") == "yard/w12/agent-05"
