@@ -39,6 +39,7 @@ class Row:
 
     pk: int
     href: str
+    name: str
     sign: str
     tone: str
     word: str
@@ -68,6 +69,7 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
     return Row(
         pk=agent.pk,
         href=links.agent(agent.pk),
+        name=plain_text(agent.name, 80),
         sign=sign,
         tone=tone,
         word=word_of(agent),

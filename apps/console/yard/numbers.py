@@ -68,7 +68,7 @@ def latency(snapshot: Snapshot | None) -> Number:
         return Number("Latency p95", href, display.NONE, "ms", NO_SAMPLES)
     met = p95 <= LATENCY_TARGET_MS
     mean = display.milliseconds(snapshot.totals.mean if snapshot else None)
-    note = f"target {LATENCY_TARGET_MS:.0f} · {'met' if met else 'missed'} · mean {mean}"
+    note = f"target {LATENCY_TARGET_MS:.0f} {'met' if met else 'missed'} · mean {mean}"
     return Number("Latency p95", href, display.milliseconds(p95), "ms", note, "" if met else "bad")
 
 
