@@ -16,7 +16,7 @@ from tests.factories import make_host, make_member, make_wave
 pytestmark = pytest.mark.django_db
 
 GOAL_MS = 50.0
-YARD = "menu yard_attention yard_numbers yard_charts yard_waves yard_finished yard_feed".split()
+YARD = ["menu", "yard_attention", "yard_numbers", "yard_charts", "yard_waves", "yard_finished", "yard_feed"]
 
 
 def test_it_costs_less_than_50_ms_of_cpu_to_push_100_agents(redis_server):
