@@ -20,7 +20,7 @@ from apps.waves.domain.stepping import Next, Place, final_state, to_prepare, to_
 from apps.waves.models import Member, Wave, WaveState
 
 QUEUE_SECONDS = 120  # that a preparation may wait for a worker; the worker then renews its lease itself
-PREPARE_CHUNK = 10  # workspaces that one job makes
+PREPARE_CHUNK = 20  # workspaces that one job makes; each job costs a fork
 PREPARE_ATTEMPTS = 3
 
 
