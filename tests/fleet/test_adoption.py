@@ -207,7 +207,8 @@ def test_an_agent_whose_launcher_was_killed_too_is_lost_when_it_ends(fleet):
     assert not fleet.processes()
 
 
-def test_a_final_result_that_was_read_before_the_kill_still_ends_the_agent(fleet, settings):
+def with_a_result(fleet, settings):
+    """An agent that lingers after its final result, which was read."""
     presets = settings.SWARMYARD_HOME / "presets"
     presets.mkdir()
     (presets / "lingering.toml").write_text(
@@ -216,6 +217,21 @@ def test_a_final_result_that_was_read_before_the_kill_still_ends_the_agent(fleet
     said = '{"type":"result","subtype":"success","is_error":false,"result":"all done"}'
     agent = fleet.running(f"echo '{said}'; while :; do sleep 0.05; done", preset="lingering")
     fleet.until(lambda: fleet.supervisor.watches[agent.pk].result)
+    return agent
+
+
+def test_an_agent_that_was_asked_to_go_by_a_runhost_before_is_done(fleet, settings):
+    agent = with_a_result(fleet, settings)
+
+    reaper.ask_to_stop(fleet.supervisor.watches[agent.pk].tree)  # the last thing that runhost did
+    fleet.new_supervisor()
+    fleet.until_ended(agent)
+
+    assert (agent.state, agent.reason, agent.exit_code) == ("exited", "done", 143)
+
+
+def test_a_final_result_that_was_read_before_the_kill_still_ends_the_agent(fleet, settings):
+    agent = with_a_result(fleet, settings)
 
     fleet.new_supervisor()
     fleet.until_ended(agent)
