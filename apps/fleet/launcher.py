@@ -112,7 +112,7 @@ def read_run(run_dir: Path) -> Run:
     run = Run(None, None, None)
     if len(started) == 2:
         run = replace(run, pid=started[0], start_ticks=started[1], started_at=pid.stat().st_mtime)
-    if len(ended) == 1:
+    if len(ended) == 1 and ended[0] <= 255:
         run = replace(run, exit_code=ended[0], ended_at=exit_code.stat().st_mtime)
     return run
 
@@ -123,7 +123,7 @@ def _numbers(path: Path) -> list[int]:
         words = path.read_bytes()[:100].split()
     except OSError:
         return []
-    return [int(word) for word in words if word.isdigit()]
+    return [int(word) for word in words if word.isdigit() and len(word) <= 18]
 
 
 def _launcher_environment(env: Mapping[str, str]) -> dict[str, str]:

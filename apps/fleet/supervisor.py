@@ -107,18 +107,19 @@ class Supervisor:
         return Look(agent, kept, run, self.seen(agent, kept, run, survey))
 
     def seen(self, agent: Agent, kept: Watch, run: Run, survey: Survey) -> Seen:
+        # What is on record counts: an agent could write into its run directory.
+        pid, ticks = (agent.pid, agent.pid_started) if agent.pid else (run.pid, run.start_ticks)
         alive = False
         # Pids and start times of another boot mean nothing; a row without a boot was never seen alive.
-        same_boot = agent.boot_id in ("", self.boot_id)
-        if run.pid is not None and run.start_ticks is not None and same_boot:
-            process = survey.processes.get(run.pid)
-            alive = process is not None and process.start_ticks == run.start_ticks and process.alive
+        if pid is not None and ticks is not None and agent.boot_id in ("", self.boot_id):
+            process = survey.processes.get(pid)
+            alive = process is not None and process.start_ticks == ticks and process.alive
             if alive:
-                kept.tree.add(run.pid, run.start_ticks)
+                kept.tree.add(pid, ticks)
         kept.tree.observe(survey)
         members = [survey.processes[pid] for pid in kept.tree.members]
         return Seen(
-            launched=run.pid is not None,
+            launched=pid is not None,
             exited=run.exit_code is not None,
             alive=alive,
             left=len(members),

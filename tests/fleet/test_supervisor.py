@@ -369,7 +369,7 @@ def test_the_last_line_counts_without_a_newline(fleet):
 
 def test_one_whose_files_are_garbage_does_not_keep_the_others(fleet):
     liar = fleet.shell(
-        "cd $SWARMYARD_RUN_DIR; echo no pid at all >pid; echo \\377 >exit; touch out.x; sleep 60"
+        "cd $SWARMYARD_RUN_DIR; echo 9 $(printf %0900d 7) >pid; echo 99999999999999999999 >exit; touch out.x; sleep 60"
     )
     fleet.until(lambda: list(fleet.base.glob("home/runs/*/1/out.x")))
     good = fleet.shell("exit 0")
