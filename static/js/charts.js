@@ -116,7 +116,7 @@ function legend(figure, chart) {
     entry.append(mark, value === null || value === undefined ? name : `${name} ${readable(value)}`);
     return entry;
   });
-  figure.querySelector(".legend").replaceChildren(...entries);
+  figure.querySelector(".keys").replaceChildren(...entries);
 }
 
 function readable(value) {
@@ -131,10 +131,10 @@ function draw(key) {
   const figure = figures.get(key);
   const plot = figure.querySelector(".plot");
   const chart = data[key];
-  figure.classList.toggle("empty", isEmpty(chart));
+  figure.classList.toggle("no-data", isEmpty(chart));
   if (isEmpty(chart)) {
     Plotly.purge(plot);
-    figure.querySelector(".legend").replaceChildren();
+    figure.querySelector(".keys").replaceChildren();
     return;
   }
   const top = highest(chart);
@@ -153,7 +153,7 @@ function drawAll() {
 function cross(figure) {
   const line = figure.querySelector(".cross");
   const plot = figure.querySelector(".plot");
-  line.hidden = hovered === null || figure.classList.contains("empty");
+  line.hidden = hovered === null || figure.classList.contains("no-data");
   if (line.hidden) return;
   const width = plot.clientWidth - MARGIN.l - MARGIN.r;
   const first = data.times[0];

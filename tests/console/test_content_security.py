@@ -119,6 +119,11 @@ def test_it_offers_the_raw_log_only_as_a_download(operator):
     assert b"".join(answer.streaming_content).startswith(b"one\n<script>")
 
 
+@pytest.mark.parametrize("page", [*PAGES, "/live/menu/", "/agents/1/log/", "/admin/"])
+def test_it_leaves_no_copy_for_whoever_comes_after_signing_out(admin, page):
+    assert "no-store" in admin.get(page)["Cache-Control"]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_it_tells_htmx_to_run_nothing(operator, page):
     html = operator.get(page).content.decode()
