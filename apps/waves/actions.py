@@ -272,7 +272,7 @@ def move(wave: Wave, verb: str, state: WaveState, **fields: object) -> None:
 
 
 def refused(wave: Wave, verb: str) -> WaveRefused:
-    return WaveRefused(f"{wave.label} is {wave.get_state_display()}: it can't be {PAST[verb]} now.")
+    return WaveRefused(f"{wave.label} is {wave.get_state_display().lower()}: it can't be {PAST[verb]} now.")
 
 
 PAST = {"pause": "paused", "resume": "resumed", "abort": "aborted", "scale": "scaled", "retry": "retried"}

@@ -136,7 +136,7 @@ class Command(OperatorCommand):
     def do_show(self, **options: Any) -> tuple[Any, str]:
         wave = find(options["wave"])
         data = wave_data(wave)
-        lines = [f"{wave.label}: {wave.get_state_display()}" + (f" ({wave.reason})" if wave.reason else "")]
+        lines = [f"{wave.label}: {wave.get_state_display().lower()}" + (f" ({wave.reason})" if wave.reason else "")]
         if wave.waiting_for:
             lines.append(f"waits for {wave.waiting_for}")
         counts = {name: count for name, count in data["progress"].items() if count and name != "eta_seconds"}
@@ -165,7 +165,7 @@ class Command(OperatorCommand):
 
     def steer(self, action: Any, label: str, **values: Any) -> tuple[Any, str]:
         wave = action(wave=find(label), actor=shell_actor(), now=timezone.now(), **values)
-        return wave_data(wave), f"{wave.label} is {wave.get_state_display()}."
+        return wave_data(wave), f"{wave.label} is {wave.get_state_display().lower()}."
 
 
 def find(label: str) -> Wave:
