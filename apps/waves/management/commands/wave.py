@@ -136,7 +136,9 @@ class Command(OperatorCommand):
     def do_show(self, **options: Any) -> tuple[Any, str]:
         wave = find(options["wave"])
         data = wave_data(wave)
-        lines = [f"{wave.label}: {wave.get_state_display().lower()}" + (f" ({wave.reason})" if wave.reason else "")]
+        lines = [
+            f"{wave.label}: {wave.get_state_display().lower()}" + (f" ({wave.reason})" if wave.reason else "")
+        ]
         if wave.waiting_for:
             lines.append(f"waits for {wave.waiting_for}")
         counts = {name: count for name, count in data["progress"].items() if count and name != "eta_seconds"}
