@@ -1,9 +1,11 @@
 """The HTTP API's root: each app's router under `/api/v1/`, one shape for errors, docs at `/api/v1/docs`."""
 
+import logging
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from apps.access.api_auth import AUTHENTICATION
 from apps.access.exceptions import NotAllowed
@@ -14,6 +16,8 @@ from apps.waves.api import router as waves
 from apps.waves.exceptions import WaveRefused
 from apps.workspaces.api import router as repositories
 from apps.workspaces.exceptions import RepositoryRefused
+
+log = logging.getLogger(__name__)
 
 api = NinjaAPI(
     title="Swarmyard",
@@ -28,12 +32,46 @@ api.add_router("/hosts", hosts)
 api.add_router("/repositories", repositories)
 api.add_router("/events", events)
 
+SIGN_IN = (
+    "Sign in with an account that has a role, or send an API token of yours (`manage.py apitoken make`): "
+    "`Authorization: Bearer TOKEN`."
+)
 STATUS = {NotAllowed: 403, AgentRefused: 409, WaveRefused: 409, RepositoryRefused: 409}
 
 
+def answer(request: HttpRequest, text: str, status: int) -> HttpResponse:
+    return api.create_response(request, {"error": text}, status=status)
+
+
 def refuse(request: HttpRequest, error: Any) -> HttpResponse:
-    return api.create_response(request, {"error": str(error)}, status=STATUS[type(error)])
+    return answer(request, str(error), STATUS[type(error)])
 
 
-for refusal in STATUS:
-    api.add_exception_handler(refusal, refuse)
+def reject(request: HttpRequest, error: Any) -> HttpResponse:
+    """Not signed in, CSRF, a body that can't be read."""
+    text = SIGN_IN if error.message == AuthenticationError().message else error.message
+    return answer(request, text, error.status_code)
+
+
+def miss(request: HttpRequest, error: Any) -> HttpResponse:
+    return answer(request, "There is no such thing here: check the address.", 404)
+
+
+def misfit(request: HttpRequest, error: Any) -> HttpResponse:
+    """Values of the wrong type: each by its name."""
+    found = (f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors)
+    return answer(request, "; ".join(found), 422)
+
+
+def fail(request: HttpRequest, error: Any) -> HttpResponse:
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return answer(request, "This failed on our side; the log of the web process says why.", 500)
+
+
+def nothing_here(request: HttpRequest) -> HttpResponse:
+    return miss(request, Http404())
+
+
+HANDLERS = {HttpError: reject, Http404: miss, ValidationError: misfit, Exception: fail}
+for kind, handler in (HANDLERS | dict.fromkeys(STATUS, refuse)).items():
+    api.add_exception_handler(kind, handler)

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "django_rq",
+    "ninja",  # serves the API's page of docs from here; without it that page loads its script from elsewhere
     "csp",
 ]
 

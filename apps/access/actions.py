@@ -7,7 +7,7 @@ from django.db import transaction
 from apps.access.domain.tokens import new_token, token_hash
 from apps.access.exceptions import LinkRefused
 from apps.access.models import ApiToken, Membership, SignInLink
-from apps.access.roles import require
+from apps.access.roles import require, role_of
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import YARD, Actor, Role
 
@@ -32,17 +32,17 @@ def make_sign_in_link(*, username: str, now: datetime) -> str:
 @transaction.atomic
 def redeem_sign_in_link(*, token: str, now: datetime) -> Any:
     """The user whom the link signs in. Raises LinkRefused when it is unknown, used or expired."""
-    links = SignInLink.objects.filter(token_hash=token_hash(token), used_at=None, expires_at__gt=now)
+    links = SignInLink.objects.filter(
+        token_hash=token_hash(token), used_at=None, expires_at__gt=now, user__is_active=True
+    )
     if links.update(used_at=now) != 1:
         raise LinkRefused(
             "This sign-in link is unknown, expired or used already. `python manage.py signin` makes a new one."
         )
     user = SignInLink.objects.select_related("user").get(token_hash=token_hash(token)).user
-    record(
-        Fact(
-            "access.signed_in", YARD, f"{user.get_username()} signed in by link", subject=user.get_username()
-        )
-    )
+    name = user.get_username()
+    actor = Actor("user", name, role_of(user) or Role.VIEWER)
+    record(Fact("access.signed_in", actor, f"{name} signed in by link", subject=name))
     return user
 
 

@@ -19,15 +19,26 @@ __all__ = ["Hint", "HintListener", "hint_batches", "publish", "publish_on_commit
 log = logging.getLogger(__name__)
 
 PUBLISH_SECONDS = 0.4
+AWAY_SECONDS = 5.0  # without hints after one that hung
 RECONNECT_SECONDS = 0.5
 DRAINED_AT_ONCE = 10_000
 
+_away_until = 0.0  # on the monotonic clock
+
 
 def publish(topic: str, pk: int) -> None:
-    """Never raises for want of Redis, and takes at most about a second when Redis hangs."""
+    """Never raises for want of Redis, and takes at most about a second when Redis hangs.
+
+    After a hang it isn't tried again for a moment: a wave of thousands has thousands of hints.
+    """
+    global _away_until
+    if time.monotonic() < _away_until:
+        return
     try:
         hints.send(connection(read_timeout=PUBLISH_SECONDS, connect_timeout=PUBLISH_SECONDS), topic, pk)
     except (redis.RedisError, OSError) as error:
+        if isinstance(error, redis.TimeoutError):
+            _away_until = time.monotonic() + AWAY_SECONDS
         log.debug("hint %s %s not sent: %s", topic, pk, error)
 
 

@@ -11,9 +11,19 @@ from apps.fleet.models import LIVE, Agent, Desired, Host, State
 
 def reading_of(host: Host, now: datetime) -> Reading | None:
     """What the host last said of itself; None when that is too old to count on."""
-    if host.memory_available is None or host.disk_free is None or host.health(now) == Health.FAILED:
+    if host.memory_available is None or host.disk_free is None or not answers(host, now):
         return None
     return Reading(host.memory_available, host.memory_pressure, host.disk_free)
+
+
+def answers(host: Host, now: datetime) -> bool:
+    return host.health(now) not in (Health.FAILED, Health.UNKNOWN)
+
+
+def hosts_for_agents(now: datetime) -> list[Host]:
+    """Hosts that take new agents: those that answer; when none does, all that are not draining."""
+    hosts = list(Host.objects.filter(draining=False).order_by("name"))
+    return [host for host in hosts if answers(host, now)] or hosts
 
 
 def promised_to(host: Host) -> list[Running]:

@@ -30,6 +30,7 @@ from apps.telemetry.domain.sample import Reading
 from apps.telemetry.ingest import AgentNow, StreamFull, append_readings, forget, read_now
 
 log = logging.getLogger(__name__)
+LAST_OF_ITS_OWN = 128  # exit codes above may tell of a signal
 Write = Callable[[], object]
 
 
@@ -327,17 +328,18 @@ def note(look: Look, now: datetime, **fields: object) -> None:
 
 
 def ending_of(look: Look) -> Ending:
-    result = look.watch.result
-    if look.watch.asked_to_end_at is not None and result is not None:
-        return (
-            Ending("exited", "done")
-            if result.ok
-            else Ending("failed", result.text[:200] or "failed, it says")
-        )
+    result, code = look.watch.result, look.run.exit_code
+    error = "" if result is None or result.ok else result.text[:200] or "failed, it says"
+    signalled = code is None or code > LAST_OF_ITS_OWN
+    # A runhost before us may have asked it to go after its result: that isn't on record, but it ended by a signal.
+    by_result = look.watch.parser_ends_on_result and (signalled or look.watch.asked_to_end_at is not None)
+    if result is not None and by_result:
+        return Ending("failed", error) if error else Ending("exited", "done")
     return ending(
-        exit_code=look.run.exit_code,
+        exit_code=code,
         asked=look.agent.desired in (Desired.STOPPED, Desired.KILLED),
-        result_error="" if result is None or result.ok else result.text[:200],
+        result_error=error,
+        last_words=look.watch.activity,
     )
 
 

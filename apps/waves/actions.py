@@ -1,5 +1,6 @@
 """Starting and steering waves. `waves/advance.py` moves them on."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from apps.events.domain.actor import Actor, Role
 from apps.events.hints import publish_on_commit
 from apps.fleet.actions import operate, prepare
 from apps.fleet.actions.prepare import AgentSpec
+from apps.fleet.exceptions import AgentRefused
 from apps.fleet.models import ENDED, LIVE, UNSTARTED, Agent, AgentQuerySet, Desired, Host, State
+from apps.fleet.readings import hosts_for_agents
 from apps.lib.queues import enqueue
+from apps.lib.text import can_be_stored
 from apps.waves.domain.request import MAX_AGENTS, WaveRequest
 from apps.waves.domain.stepping import steps_of
 from apps.waves.exceptions import WaveRefused
@@ -22,7 +26,11 @@ from apps.waves.models import Member, Wave, WaveState
 from apps.waves.planning import Checked, check_request
 from apps.workspaces import git
 from apps.workspaces.actions import plan_workspaces
+from apps.workspaces.exceptions import GitFailed
 from apps.workspaces.models import Repository
+from apps.workspaces.queries import find_repository
+
+LABEL_ATTEMPTS = 20  # each after somebody else was a moment faster
 
 
 def start_wave(*, request: WaveRequest, actor: Actor, now: datetime) -> Wave:
@@ -32,25 +40,24 @@ def start_wave(*, request: WaveRequest, actor: Actor, now: datetime) -> Wave:
     if earlier:
         return earlier
     checked = check_request(request)
-    label = free_label(checked.repository)
-    try:
-        wave = write_wave(checked, label, actor)
-    except IntegrityError:
-        # Somebody took the key or the label in this moment: with the key it is the same wave.
-        earlier = by_key(request)
-        if earlier:
-            return earlier
-        wave = write_wave(checked, free_label(checked.repository), actor)
-    return wave
+    for _ in range(LABEL_ATTEMPTS):
+        try:
+            return write_wave(checked, free_label(checked.repository), actor, now)
+        except IntegrityError:
+            # Somebody took the key or the label in this moment: with the key it is the same wave.
+            if earlier := by_key(request):
+                return earlier
+    raise WaveRefused("Too many waves are being started at this moment: try again.")
 
 
 def by_key(request: WaveRequest) -> Wave | None:
     """The wave that was started with this key. Raises WaveRefused when it was for something else."""
-    if not request.idempotency_key:
+    if not request.idempotency_key or not can_be_stored(request.idempotency_key):
         return None
     wave = Wave.objects.filter(idempotency_key=request.idempotency_key).first()
     if wave and (
-        wave.preset != request.preset or wave.prompt != request.prompt or wave.command != request.command
+        wave.repository != (find_repository(request.repository) or wave.repository)
+        or (wave.preset, wave.prompt, wave.command) != (request.preset, request.prompt, request.command)
     ):
         raise WaveRefused(
             f"The key {request.idempotency_key!r} was used for another wave, {wave.label}: use a new one."
@@ -62,7 +69,10 @@ def free_label(repository: Repository) -> str:
     """The next wave's label; one for which the repository has branches already (of an older home) is skipped."""
     newest = Wave.objects.aggregate(newest=Max("pk"))["newest"] or 0
     taken = set(Wave.objects.filter(pk__gt=newest - 1000).values_list("label", flat=True))
-    used = git.yard_groups(Path(repository.path))
+    try:
+        used = git.yard_groups(Path(repository.path))
+    except GitFailed as error:
+        raise WaveRefused(f"{repository.name}: {error}") from error
     number = newest + 1
     while f"w{number}" in taken or f"w{number}" in used or place_is_taken(f"w{number}"):
         number += 1
@@ -74,7 +84,7 @@ def place_is_taken(label: str) -> bool:
 
 
 @transaction.atomic
-def write_wave(checked: Checked, label: str, actor: Actor) -> Wave:
+def write_wave(checked: Checked, label: str, actor: Actor, now: datetime) -> Wave:
     request = checked.request
     wave = Wave.objects.create(
         label=label,
@@ -91,17 +101,17 @@ def write_wave(checked: Checked, label: str, actor: Actor) -> Wave:
         memory_budget_mb=request.memory_budget_mb or checked.preset.memory_budget_mb,
         restart_policy=request.restart_policy,
         created_by=str(actor),
-        idempotency_key=request.idempotency_key,
+        idempotency_key=request.idempotency_key or None,
     )
-    add_members(wave, first_number=1, count=request.agents, first_step=0)
+    add_members(wave, first_number=1, count=request.agents, first_step=0, now=now)
     what = f"{wave.label}: {wave.size} × {wave.preset} on {checked.repository.name}"
     record(Fact("wave.started", actor, what, "wave", wave.pk, wave.label, {"agents": wave.size}))
     enqueue("control", "apps.waves.jobs.advance_job", wave.pk)
     return wave
 
 
-def add_members(wave: Wave, *, first_number: int, count: int, first_step: int) -> None:
-    hosts = open_hosts()
+def add_members(wave: Wave, *, first_number: int, count: int, first_step: int, now: datetime) -> None:
+    hosts = open_hosts(now)
     width = max(2, len(str(first_number + count - 1)))
     specs = [
         AgentSpec(
@@ -129,10 +139,9 @@ def add_members(wave: Wave, *, first_number: int, count: int, first_step: int) -
     plan_workspaces(repository=wave.repository, agents=agents, base_commit=wave.base_commit)
 
 
-def open_hosts() -> list[Host]:
+def open_hosts(now: datetime) -> list[Host]:
     """Hosts that take agents. Before the first `runhost` came up it is this machine's, by its name."""
-    hosts = list(Host.objects.filter(draining=False).order_by("name"))
-    if hosts:
+    if hosts := hosts_for_agents(now):
         return hosts
     if Host.objects.exists():
         raise WaveRefused("Every host is draining: open one on the Hosts page, or wait.")
@@ -147,7 +156,8 @@ def pause_wave(*, wave: Wave, actor: Actor, now: datetime, reason: str = "", fre
     if freeze:
         wanted = members_agents(wave).filter(desired=Desired.RUNNING)
         wanted.filter(state=State.READY).update(desired=Desired.HELD)
-        wanted.filter(state__in=LIVE).update(desired=Desired.PAUSED)
+        wanted.live().update(desired=Desired.PAUSED)
+        wanted.returning().update(desired=Desired.PAUSED)
     return announce(wave, "paused", actor, reason)
 
 
@@ -155,7 +165,9 @@ def pause_wave(*, wave: Wave, actor: Actor, now: datetime, reason: str = "", fre
 def resume_wave(*, wave: Wave, actor: Actor, now: datetime) -> Wave:
     require(actor, Role.OPERATOR, "resume waves")
     move(wave, "resume", WaveState.RUNNING, reason="", gate_passed=skipped_gate(wave))
-    members_agents(wave).filter(state__in=LIVE, desired=Desired.PAUSED).update(desired=Desired.RUNNING)
+    paused = members_agents(wave).filter(desired=Desired.PAUSED)
+    paused.live().update(desired=Desired.RUNNING)
+    paused.returning().update(desired=Desired.RUNNING)
     return announce(wave, "resumed", actor)
 
 
@@ -172,17 +184,19 @@ def abort_wave(*, wave: Wave, actor: Actor, now: datetime) -> Wave:
     """Nothing further starts, and what runs is stopped with grace."""
     require(actor, Role.OPERATOR, "abort waves")
     move(wave, "abort", WaveState.ABORTING, reason=f"by {actor}", waiting_for="")
-    prepare.withdraw(
-        agents=list(members_agents(wave).filter(state__in=UNSTARTED)),
-        reason="wave aborted",
-        actor=actor,
-        now=now,
-    )
-    members_agents(wave).filter(state__in=LIVE).update(
-        desired=Desired.STOPPED, stop_requested_at=now, restart_at=None
-    )
-    members_agents(wave).filter(state__in=ENDED).update(restart_at=None)
+    end_members(wave, actor, now)
     return announce(wave, "aborted", actor)
+
+
+def end_members(wave: Wave, actor: Actor, now: datetime) -> None:
+    """Ask all that is left of a wave to end. In this order: what is about to come back must not slip through."""
+    agents = members_agents(wave)
+    agents.filter(state__in=(*ENDED, *LIVE)).exclude(restart_at=None).update(restart_at=None)
+    unstarted = list(agents.filter(state__in=UNSTARTED).defer("prompt", "command"))
+    prepare.withdraw(agents=unstarted, reason="wave aborted", actor=actor, now=now)
+    agents.live().exclude(desired__in=(Desired.STOPPED, Desired.KILLED)).update(
+        desired=Desired.STOPPED, stop_requested_at=now
+    )
 
 
 @transaction.atomic
@@ -203,6 +217,7 @@ def scale_wave(*, wave: Wave, size: int, actor: Actor, now: datetime) -> Wave:
             first_number=(newest["number"] or 0) + 1,
             count=size - was.size,
             first_step=(newest["step"] or 0) + 1,
+            now=now,
         )
     else:
         shrink(was, was.size - size, actor, now)
@@ -210,11 +225,13 @@ def scale_wave(*, wave: Wave, size: int, actor: Actor, now: datetime) -> Wave:
 
 
 def shrink(wave: Wave, count: int, actor: Actor, now: datetime) -> None:
-    """End `count` agents: those that have not started first, then the newest."""
-    open_agents = list(members_agents(wave).exclude(state__in=ENDED).order_by("-member__number"))
-    open_agents.sort(key=lambda agent: agent.state not in UNSTARTED)
-    for agent in open_agents[:count]:
-        if agent.can("stop"):
+    """End `count` agents: those that have not started first, then the newest. Those on their way out don't count."""
+    rows = members_agents(wave).exclude(state__in=ENDED, restart_at=None)
+    rows = rows.exclude(desired__in=(Desired.STOPPED, Desired.KILLED), restart_at=None)
+    agents = list(rows.defer("prompt", "command").order_by("-member__number"))
+    agents.sort(key=lambda agent: agent.state not in UNSTARTED)
+    for agent in agents[:count]:
+        with suppress(AgentRefused):  # it ended in this moment
             operate.stop(agent=agent, actor=actor, now=now)
 
 
@@ -222,15 +239,21 @@ def shrink(wave: Wave, count: int, actor: Actor, now: datetime) -> None:
 def retry_wave(*, wave: Wave, actor: Actor, now: datetime) -> int:
     """Start failed and lost agents again, in the workspaces that they have. Returns how many."""
     require(actor, Role.OPERATOR, "retry agents")
-    wave.refresh_from_db()
-    if not wave.can("retry"):
-        raise refused(wave, "retry")
-    failed = list(members_agents(wave).filter(state__in=(State.FAILED, State.LOST)))
+    was = Wave.objects.select_for_update().get(pk=wave.pk)
+    if not was.can("retry"):
+        raise refused(was, "retry")
+    failed = list(
+        members_agents(wave).filter(state__in=(State.FAILED, State.LOST)).defer("prompt", "command")
+    )
     count = sum(prepare.revive_for_retry(agent=agent) for agent in failed)
     if not count:
         raise WaveRefused(f"{wave.label} has no failed or lost agent: there is nothing to retry.")
-    Wave.objects.filter(pk=wave.pk).update(state=WaveState.RUNNING, ended_at=None, reason="")
-    announce(wave, "retried", actor, f"{count} agents start again")
+    if was.is_open:  # paused it stays: what runs of it is frozen
+        when = " when it is resumed" if was.state == WaveState.PAUSED else ""
+    else:
+        Wave.objects.filter(pk=wave.pk).update(state=WaveState.RUNNING, ended_at=None, reason="")
+        when = ""
+    announce(wave, "retried", actor, f"{count} agents start again{when}")
     return count
 
 
@@ -249,7 +272,7 @@ def move(wave: Wave, verb: str, state: WaveState, **fields: object) -> None:
 
 
 def refused(wave: Wave, verb: str) -> WaveRefused:
-    return WaveRefused(f"{wave.label} is {wave.get_state_display()}: it can't be {PAST[verb]} now.")
+    return WaveRefused(f"{wave.label} is {wave.get_state_display().lower()}: it can't be {PAST[verb]} now.")
 
 
 PAST = {"pause": "paused", "resume": "resumed", "abort": "aborted", "scale": "scaled", "retry": "retried"}
@@ -259,7 +282,7 @@ def announce(wave: Wave, word: str, actor: Actor, detail: str = "") -> Wave:
     text = f"{wave.label} {word}: {detail}" if detail else f"{wave.label} {word}"
     record(Fact(f"wave.{word}", actor, text, "wave", wave.pk, wave.label))
     wave.refresh_from_db()
-    for host_pk in set(members_agents(wave).values_list("host_id", flat=True)):
+    for host_pk in members_agents(wave).order_by().values_list("host_id", flat=True).distinct():
         publish_on_commit("host", host_pk)
     enqueue("control", "apps.waves.jobs.advance_job", wave.pk)
     return wave

@@ -13,7 +13,7 @@ from apps.capacity.limits import configured_limits
 from apps.fleet.domain.preset import LaunchRefused, LaunchValues, Preset, PresetError, render
 from apps.fleet.models import Host
 from apps.fleet.presets import find_executable, load_presets
-from apps.fleet.readings import promised_to, reading_of
+from apps.fleet.readings import hosts_for_agents, promised_to, reading_of
 from apps.waves.domain.request import WaveRequest, problems
 from apps.waves.domain.stepping import steps_of
 from apps.waves.exceptions import WaveRefused
@@ -160,7 +160,7 @@ def plan_wave(request: WaveRequest, now: datetime) -> WavePlan:
 
 def admission_now(agents: int, budget_mb: int, now: datetime) -> tuple[int, str]:
     """How many of `agents` could start at once over all hosts, and what the next one would wait for."""
-    hosts = list(Host.objects.filter(draining=False).order_by("name"))
+    hosts = hosts_for_agents(now)
     if not hosts:
         return 0, "a host: start the yard with `manage.py up`"
     total, waiting_for = 0, ""

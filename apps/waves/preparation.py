@@ -1,6 +1,7 @@
 """Making the workspaces of agents, several side by side."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 
@@ -14,7 +15,12 @@ from apps.workspaces.actions import finish_workspace
 from apps.workspaces.checkouts import create_workspace
 from apps.workspaces.models import Workspace
 
+log = logging.getLogger(__name__)
+
 SIDE_BY_SIDE = 4
+QUEUE_SECONDS = (
+    120  # that a preparation may wait for a worker while none works; a job that runs renews that too
+)
 RENEW_SECONDS = 5.0
 LEASE_SECONDS = 20.0  # a job that died is noticed after this
 
@@ -22,35 +28,50 @@ LEASE_SECONDS = 20.0  # a job that died is noticed after this
 def prepare_members(attempts: Mapping[int, int]) -> None:
     """Workspaces for members, by primary key and number of the attempt: one that was given out again since is left
     alone. git runs in threads, rows are written by this one."""
-    members = [
-        member
-        for member in Member.objects.filter(pk__in=attempts, agent__state=State.PREPARING)
-        if member.prepare_attempts == attempts[member.pk]
-    ]
-    workspaces = Workspace.objects.filter(agent__member__in=members).select_related("repository", "agent")
+    rows = Member.objects.filter(pk__in=attempts, agent__state=State.PREPARING)
+    ours = {row.agent_id: row.prepare_attempts for row in rows if row.prepare_attempts == attempts[row.pk]}
+    workspaces = Workspace.objects.filter(agent__in=ours).select_related("repository", "agent")
     with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
-        running = {pool.submit(create_workspace, workspace): workspace for workspace in workspaces}
+        running = {
+            pool.submit(create_workspace, workspace): workspace
+            for workspace in workspaces.defer("agent__prompt", "agent__command")
+        }
         waiting: set[Future[str]] = set(running)
         while waiting:
-            renew(running[future] for future in waiting)
+            renew([running[future] for future in waiting])
             done, waiting = wait(waiting, timeout=RENEW_SECONDS, return_when=FIRST_COMPLETED)
             with transaction.atomic():
                 for future in done:
-                    finish(running[future], future.result())
+                    finish(running[future], problem_of(future), ours)
 
 
-def renew(workspaces: Iterable[Workspace]) -> None:
-    until = timezone.now() + timedelta(seconds=LEASE_SECONDS)
-    agents = [workspace.agent_id for workspace in workspaces]
-    Member.objects.filter(agent__in=agents, agent__state=State.PREPARING).update(prepare_by=until)
+def problem_of(future: Future[str]) -> str:
+    """What nobody foresaw is a problem of that workspace alone, not of the others in this job."""
+    try:
+        return future.result()
+    except Exception as error:
+        log.exception("a workspace could not be made")
+        return f"{type(error).__name__}: {error}"
 
 
-def finish(workspace: Workspace, problem: str) -> None:
+def renew(workspaces: Sequence[Workspace]) -> None:
+    """For those under way; and for those that wait behind them in this host's queue, which so is seen to move."""
     now = timezone.now()
-    finish_workspace(workspace=workspace, problem=problem, now=now)
+    agents = [workspace.agent_id for workspace in workspaces]
+    leased, queued = now + timedelta(seconds=LEASE_SECONDS), now + timedelta(seconds=QUEUE_SECONDS)
+    preparing = Member.objects.filter(agent__state=State.PREPARING)
+    preparing.filter(agent__in=agents).update(prepare_by=leased)
+    hosts = {workspace.agent.host_id for workspace in workspaces if workspace.agent}
+    preparing.filter(agent__host__in=hosts, prepare_by__gt=leased).update(prepare_by=queued)
+
+
+def finish(workspace: Workspace, problem: str, attempts: Mapping[int, int]) -> None:
+    """`attempts`: number of the attempt by the agent's primary key. Not ours any more when it was given out again."""
+    now = timezone.now()
     agent = workspace.agent
-    if agent is None:
+    if agent is None or not Member.objects.filter(agent=agent, prepare_attempts=attempts[agent.pk]).exists():
         return
+    finish_workspace(workspace=workspace, problem=problem, now=now)
     if problem:
         prepare.fail_preparation(agent=agent, problem=problem, now=now)
     else:

@@ -56,6 +56,7 @@ def inspect(text: str, target: str | None) -> tuple[Path, str]:
     """The path and landing target of a local repository, or a refusal that says what to do."""
     if not text.strip() or "\0" in text:
         raise RepositoryRefused("Give the path of a git repository, or a URL to clone.")
+    refuse_line_breaks(text)
     path = local_path(text)
     if path is None or not os.path.isdir(path):  # noqa: PTH112 - False, not an error, where we may not look
         raise RepositoryRefused(
@@ -76,16 +77,20 @@ def inspect(text: str, target: str | None) -> tuple[Path, str]:
 
 def refuse_odd(path: str) -> None:
     """Paths that git's own files, the database or a page can't hold."""
-    if "\n" in path or "\r" in path:
-        raise RepositoryRefused(
-            "This path has a line break in it, which git's own files can't hold: rename the directory."
-        )
+    refuse_line_breaks(path)
     if not can_be_stored(path):
         raise RepositoryRefused(
             f"{clean(path)}: this path has bytes in it that are no valid UTF-8: rename the directory."
         )
     if len(path) > MAX_PATH:
         raise RepositoryRefused(f"This path has {len(path)} characters: at most {MAX_PATH} can be kept.")
+
+
+def refuse_line_breaks(path: str) -> None:
+    if "\n" in path or "\r" in path:
+        raise RepositoryRefused(
+            "This path has a line break in it, which git's own files can't hold: rename the directory."
+        )
 
 
 def clean(text: str) -> str:

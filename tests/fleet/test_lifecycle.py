@@ -166,7 +166,10 @@ def test_an_agent_that_runs_as_wanted_is_left_in_peace():
         (0, False, "", "exited", "done"),
         (0, False, "out of credit", "failed", "out of credit"),
         (1, False, "", "failed", "exit 1"),
-        (1, False, "out of credit", "failed", "exit 1"),
+        (1, False, "out of credit", "failed", "exit 1: out of credit"),
+        (145, False, "invalid key", "failed", "exit 145: invalid key"),
+        (145, False, "", "failed", "exit 145"),
+        (137, False, "out of credit", "failed", "exit 137: out of credit"),
         (126, False, "", "failed", "could not be started"),
         (127, False, "", "failed", "could not be started"),
         (128, False, "", "failed", "exit 128"),
@@ -187,6 +190,12 @@ def test_how_it_ended_is_told_by_its_exit_status(code, asked, error, state, reas
 
     assert told.state == state
     assert reason in told.reason
+
+
+def test_a_failure_without_a_result_tells_the_last_words():
+    told = ending(exit_code=41, asked=False, last_words="Please set an Auth method")
+
+    assert told == Ending("failed", "exit 41, last: Please set an Auth method")
 
 
 def test_every_exit_status_has_an_ending_for_people():

@@ -67,11 +67,21 @@ def admit(
                 count, f"memory: {in_mb(request.memory)} wanted, {in_mb(max(0, memory))} left to promise"
             )
         if request.disk > disk or disk <= 0:
-            free = f"disk: {in_mb(reading.disk_free)} free, {in_mb(limits.min_free_disk)} are kept free"
-            return Admission(count, free)
+            return Admission(count, in_words(reading, limits))
         memory -= request.memory
         disk -= request.disk
     return Admission(len(requests))
+
+
+def disk_shortage(reading: Reading | None, limits: Limits) -> str:
+    """What a host lacks to take another checkout; "" when it has room, and when nothing is known of it yet."""
+    if reading is None or reading.disk_free > limits.min_free_disk:
+        return ""
+    return in_words(reading, limits)
+
+
+def in_words(reading: Reading, limits: Limits) -> str:
+    return f"disk: {in_mb(reading.disk_free)} free, {in_mb(limits.min_free_disk)} are kept free"
 
 
 def in_mb(size: int) -> str:

@@ -72,7 +72,9 @@ def restart(*, agent: Agent, actor: Actor, now: datetime) -> Agent:
 def allowed(agent: Agent, word: str, actor: Actor) -> None:
     require(actor, Role.OPERATOR, f"{word} agents")
     if not agent.can(word):
-        raise AgentRefused(f"{agent.name} is {agent.get_state_display()}: there is nothing to {word}.")
+        raise AgentRefused(
+            f"{agent.name} is {agent.get_state_display().lower()}: there is nothing to {word}."
+        )
 
 
 def want(agent: Agent, desired: Desired, word: str, actor: Actor, only_from: list[Desired]) -> Agent:
@@ -103,7 +105,7 @@ def announce(agent: Agent, word: str, actor: Actor) -> Agent:
 
 def moved_on(agent: Agent) -> AgentRefused:
     agent.refresh_from_db()
-    return AgentRefused(f"{agent.name} is {agent.get_state_display()} by now: look again.")
+    return AgentRefused(f"{agent.name} is {agent.get_state_display().lower()} by now: look again.")
 
 
 @transaction.atomic

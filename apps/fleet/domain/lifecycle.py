@@ -5,6 +5,8 @@ from enum import StrEnum
 
 STARTING_LIMIT = 30.0  # seconds for the launcher to write a pid
 LAST_SIGNAL = 64  # a shell tells the end by signal N as 128+N; 255 is a program's own way to say "failed"
+# SIGCHLD to SIGURG and SIGWINCH stop a process or do nothing to it: 145 is an exit code of a program's own.
+NEVER_DEADLY = {*range(17, 24), 28}
 NOT_OURS = {"planned", "preparing", "exited", "failed", "lost"}
 
 
@@ -94,7 +96,7 @@ class Ending:
     reason: str
 
 
-def ending(*, exit_code: int | None, asked: bool, result_error: str = "") -> Ending:
+def ending(*, exit_code: int | None, asked: bool, result_error: str = "", last_words: str = "") -> Ending:
     """How a run ended. `asked`: an operator or its own final result wanted it to end."""
     if asked:
         return Ending("exited", "stopped on request")
@@ -102,11 +104,17 @@ def ending(*, exit_code: int | None, asked: bool, result_error: str = "") -> End
         return Ending("lost", "its process vanished without an exit status")
     if exit_code == 0:
         return Ending("failed", result_error) if result_error else Ending("exited", "done")
+    if result_error:
+        return Ending("failed", f"exit {exit_code}: {result_error}")
     if never_started(exit_code):
         return Ending("failed", f"exit {exit_code}: the program could not be started, see its log")
-    if 128 < exit_code <= 128 + LAST_SIGNAL:
+    if ended_by_signal(exit_code):
         return Ending("lost", f"ended by signal {exit_code - 128} from outside")
-    return Ending("failed", f"exit {exit_code}")
+    return Ending("failed", f"exit {exit_code}, last: {last_words}" if last_words else f"exit {exit_code}")
+
+
+def ended_by_signal(exit_code: int) -> bool:
+    return 128 < exit_code <= 128 + LAST_SIGNAL and exit_code - 128 not in NEVER_DEADLY
 
 
 def never_started(exit_code: int | None) -> bool:

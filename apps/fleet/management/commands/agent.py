@@ -102,7 +102,7 @@ class Command(OperatorCommand):
 
 def steer(verb: str, name: str) -> tuple[Any, str]:
     agent = VERBS[verb](agent=find(name), actor=shell_actor(), now=timezone.now())
-    return agent_data(agent), f"{agent.name}: {verb} is under way ({agent.get_state_display()} now)."
+    return agent_data(agent), f"{agent.name}: {verb} is under way ({agent.get_state_display().lower()} now)."
 
 
 def find(name: str) -> Agent:

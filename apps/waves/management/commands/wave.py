@@ -11,7 +11,7 @@ from apps.lib.cli import OperatorCommand, table
 from apps.waves import actions
 from apps.waves.domain.request import POLICIES, WaveRequest, problems
 from apps.waves.exceptions import WaveRefused
-from apps.waves.models import Wave
+from apps.waves.models import Wave, WaveState
 from apps.waves.planning import plan_wave
 from apps.waves.queries import progress_of_all
 from apps.waves.serial import wave_data
@@ -136,7 +136,9 @@ class Command(OperatorCommand):
     def do_show(self, **options: Any) -> tuple[Any, str]:
         wave = find(options["wave"])
         data = wave_data(wave)
-        lines = [f"{wave.label}: {wave.get_state_display()}" + (f" ({wave.reason})" if wave.reason else "")]
+        lines = [
+            f"{wave.label}: {wave.get_state_display().lower()}" + (f" ({wave.reason})" if wave.reason else "")
+        ]
         if wave.waiting_for:
             lines.append(f"waits for {wave.waiting_for}")
         counts = {name: count for name, count in data["progress"].items() if count and name != "eta_seconds"}
@@ -160,11 +162,12 @@ class Command(OperatorCommand):
     def do_retry(self, **options: Any) -> tuple[Any, str]:
         wave = find(options["wave"])
         count = actions.retry_wave(wave=wave, actor=shell_actor(), now=timezone.now())
-        return wave_data(wave) | {"retried": count}, f"{wave.label}: {count} agents start again."
+        when = " when it is resumed" if wave.state == WaveState.PAUSED else ""
+        return wave_data(wave) | {"retried": count}, f"{wave.label}: {count} agents start again{when}."
 
     def steer(self, action: Any, label: str, **values: Any) -> tuple[Any, str]:
         wave = action(wave=find(label), actor=shell_actor(), now=timezone.now(), **values)
-        return wave_data(wave), f"{wave.label} is {wave.get_state_display()}."
+        return wave_data(wave), f"{wave.label} is {wave.get_state_display().lower()}."
 
 
 def find(label: str) -> Wave:
