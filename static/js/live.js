@@ -167,5 +167,8 @@ if (live) {
   setInterval(refreshState, 200);
   setInterval(poll, POLL_MS);
 }
+document.addEventListener("yard:changed", () => {
+  if (document.querySelector("[data-reload]")) location.reload(); // the page is another one by now
+});
 // What an action changed is pushed within moments; a page that polls looks at once.
 document.addEventListener("yard:acted", () => setTimeout(poll, 300));
