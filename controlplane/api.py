@@ -25,6 +25,7 @@ api = NinjaAPI(
     description='Everything the console does. Errors are `{"error": "what is wrong and what to do"}`.',
     urls_namespace="api",
     auth=AUTHENTICATION,
+    docs_decorator=login_required,
 )
 api.add_router("/waves", waves)
 api.add_router("/agents", agents)
