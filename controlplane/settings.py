@@ -131,8 +131,7 @@ CONTENT_SECURITY_POLICY = {
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = SWARMYARD_HOME / "static"
-# Served straight from static/: a fresh clone needs no collectstatic.
+# Served straight from static/: a fresh clone needs no collectstatic, so there is no STATIC_ROOT.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 

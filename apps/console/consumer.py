@@ -21,6 +21,7 @@ from apps.events.domain.actor import Role
 SIGNED_OUT = 4401
 FOREIGN_ORIGIN = 4403
 BAD_MESSAGE = 4400
+TOO_MANY = 4429  # different views are open in all: this page polls, and tries again later
 ROLE_CHANGED = 1012  # "come back": the page connects again and is rendered for its new role
 RECHECK_SECONDS = 15.0
 MAX_MESSAGE = 16_384
@@ -90,7 +91,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
         if views is None:
             await self.close(BAD_MESSAGE)
         elif not shared_pusher().show(self.viewer, views):
-            await self.close(1013)
+            await self.close(TOO_MANY)
 
     async def keep_checking(self) -> None:
         """Ends the connection soon after its session was ended, or its person's role changed."""

@@ -25,6 +25,8 @@ from apps.events.hints import Hint, hint_batches
 log = logging.getLogger(__name__)
 
 HINT_PAUSE = 0.25  # seconds between two pushes at least
+# Figures come once a tick and announce themselves: the timer lets them go first, else each second had two pushes.
+HINT_GRACE = 1.15
 DROP_AFTER = 30.0  # seconds without an acknowledgement
 MAX_VIEWS = 200  # distinct views rendered for all viewers together
 TOPICS = frozenset[str]().union(*(region.topics for region in REGIONS.values()))
@@ -159,7 +161,7 @@ class Pusher:
         """Until the next tick, or a hint; never shorter than HINT_PAUSE."""
         await asyncio.sleep(max(0.0, started + HINT_PAUSE - time.monotonic()))
         try:
-            left = started + settings.PUSH_TICK_SECONDS - time.monotonic()
+            left = started + settings.PUSH_TICK_SECONDS * HINT_GRACE - time.monotonic()
             await asyncio.wait_for(self._wake.wait(), max(0.0, left))
         except TimeoutError:
             pass

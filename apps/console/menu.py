@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.template.loader import render_to_string
 
+from apps.console import links
 from apps.console.moment import Moment
 from apps.console.regions import Fragment, Region, View
 from apps.events.domain.actor import Role
@@ -30,15 +31,15 @@ def entries(view: View, moment: Moment) -> list[Entry]:
     live = sum(moment.totals[state] for state in LIVE)
     ill = sum(host.health(moment.now) in (Health.CRITICAL, Health.FAILED) for host in moment.hosts)
     found = [
-        Entry("yard", "Yard", "/"),
-        Entry("waves", "Waves", "/waves/", counted(len(moment.open_waves))),
-        Entry("agents", "Agents", "/agents/", counted(live)),
-        Entry("repositories", "Repositories", "/repositories/", counted(Repository.objects.count())),
-        Entry("hosts", "Hosts", "/hosts/", counted(ill or len(moment.hosts)), "bad" if ill else ""),
-        Entry("events", "Events", "/events/"),
+        Entry("yard", "Yard", links.YARD),
+        Entry("waves", "Waves", links.WAVES, counted(len(moment.open_waves))),
+        Entry("agents", "Agents", links.AGENTS, counted(live)),
+        Entry("repositories", "Repositories", links.REPOSITORIES, counted(Repository.objects.count())),
+        Entry("hosts", "Hosts", links.HOSTS, counted(ill or len(moment.hosts)), "bad" if ill else ""),
+        Entry("events", "Events", links.EVENTS),
     ]
     if view.role >= Role.ADMIN:
-        found.append(Entry("admin", "Admin", "/admin/"))
+        found.append(Entry("admin", "Admin", links.ADMIN))
     return found
 
 

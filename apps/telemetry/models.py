@@ -36,7 +36,7 @@ class Rollup(Counted):
     resolution = models.PositiveSmallIntegerField()
     start = models.BigIntegerField()
     max_ms = models.FloatField(default=0.0)
-    memory = models.BigIntegerField(default=0)  # highest reading, bytes
+    memory = models.BigIntegerField(default=0)  # bytes, the highest that was read or reported
     cpu = models.FloatField(default=0.0)  # cores, summed over `readings`
     readings = models.IntegerField(default=0)
     sketch = models.BinaryField()  # of durations, as `Sketch.to_bytes` gives it

@@ -26,10 +26,11 @@ def restart(*, now: float, counted: EntryId, ends: tuple[EntryId, EntryId] | Non
     """`counted`: last entry that is in the rollups. `ends`: first and last entry that the stream has."""
     if counted == START:
         return Restart(0, START)
-    if ends is not None and ends[1] < counted:
-        # Another stream than the one that was counted: all of it is new.
-        return Restart(floor_to(now, TEN) + TEN, START)
     counted_at = counted[0] / 1000
+    if ends is not None and ends[1] < counted and now < counted_at:
+        # Redis began anew with a clock that was put back: another stream than the one that was counted. Were it
+        # only short of its end (a crash without fsync), its clock would be past the checkpoint.
+        return Restart(floor_to(now, TEN) + TEN, START)
     if ends is None or ends[0] > counted:
         return Restart(floor_to(counted_at, TEN) + TEN, counted)
     by_second = max(floor_to(now - LENGTHS[SECOND], TEN), ceil_to(ends[0][0] / 1000, TEN))

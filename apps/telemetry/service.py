@@ -50,9 +50,7 @@ class Telemetry:
         now, ends = self.stream.now(), self.stream.first_and_last()
         way = restart(now=now, counted=self.counted, ends=ends)
         if way.position == START and self.counted != START:
-            log.error(
-                "the sample stream is older than its checkpoint (was Redis restored?): reading all of it"
-            )
+            log.error("Redis began anew and its clock was put back: reading its whole sample stream")
             self.counted = START
         self.live = restored(now=now, until=way.until)
         self.pending = Pending()

@@ -24,7 +24,7 @@ from apps.waves.preparation import QUEUE_SECONDS
 
 log = logging.getLogger(__name__)
 
-PREPARE_CHUNK = 10  # workspaces that one job makes
+PREPARE_CHUNK = 20  # workspaces that one job makes; each job costs a fork
 PREPARE_ATTEMPTS = 3
 
 

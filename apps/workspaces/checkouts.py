@@ -21,10 +21,8 @@ def create_workspace(workspace: Workspace) -> str:
     """Make the checkout; "" or the problem, for people. Run again after it was cut off, it starts anew."""
     path, repository = Path(workspace.path), Path(workspace.repository.path)
     try:
-        with git.turn(repository):
-            if problem := make_room(workspace):
-                return problem
-            git.add_worktree(repository, path=path, branch=workspace.branch, commit=workspace.base_commit)
+        if problem := register(workspace, repository, path):
+            return problem
         git.check_out(path)
         workspace.git_directory = str(git.git_directory(path))
     except FAULTS as error:
@@ -32,6 +30,19 @@ def create_workspace(workspace: Workspace) -> str:
         with suppress(*FAULTS), git.turn(repository):
             clear_away(workspace)
         return problem
+    return ""
+
+
+def register(workspace: Workspace, repository: Path, path: Path) -> str:
+    """Make branch and worktree known to git; "" or what is in the way and isn't ours to take."""
+    try:
+        git.add_worktree(repository, path=path, branch=workspace.branch, commit=workspace.base_commit)
+        return ""
+    except (GitFailed, OSError):
+        with git.turn(repository):
+            if problem := make_room(workspace):
+                return problem
+    git.add_worktree(repository, path=path, branch=workspace.branch, commit=workspace.base_commit)
     return ""
 
 
@@ -59,7 +70,9 @@ def clear_away(workspace: Workspace) -> None:
     ):  # half removed by an attempt before this one: git doesn't know it for a worktree
         remove_tree(settings.SWARMYARD_HOME / "workspaces", path)
         git.remove_worktree(repository, path)
-    git.delete_branch(repository, workspace.branch, at=workspace.base_commit)
+    git.forget_worktree(repository, workspace.branch, path)
+    if git.checked_out_at(repository, workspace.branch) is None:
+        git.delete_branch(repository, workspace.branch, at=workspace.base_commit)
 
 
 def told(error: Exception) -> str:

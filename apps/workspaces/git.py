@@ -3,11 +3,13 @@
 import fcntl
 import functools
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.lib.paths import remove_tree
 from apps.lib.process import Completed, ProgramMissing, run
 from apps.lib.text import plain_text
 from apps.workspaces.exceptions import GitFailed
@@ -17,6 +19,8 @@ QUIET = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"),
     *("-c", "advice.detachedHead=false", "-c", "gc.auto=0"),
 )
+# Extensions of the repository format that leave references and worktrees as they were.
+PLAIN_EXTENSIONS = {"extensions.objectformat", "extensions.partialclone", "extensions.preciousobjects"}
 SHORT = 30.0
 CHECKOUT = 300.0
 CLONE = 840.0  # below the time limit of a job
@@ -118,14 +122,51 @@ def yard_groups(path: Path) -> set[str]:
 
 
 def add_worktree(repository: Path, *, path: Path, branch: str, commit: str) -> None:
-    """Register a checkout of `commit` at `path` on the new branch `branch`, in our turn; `check_out` fills it.
+    """Register a checkout of `commit` at `path` on the new branch `branch`; `check_out` fills it.
 
-    git reads all registered worktrees while it adds one, and fails on one that is half written; so the adding takes
-    turns, and what takes long, writing the files, runs side by side. `--no-track` leaves the configuration alone.
+    Raises GitFailed or FileExistsError when branch or path are there already. Any number may be added at the same time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    add = ("worktree", "add", "--quiet", "--no-checkout", "--no-track", "-b", branch, "--", str(path), commit)
-    output(repository, *add)
+    if not layout_is_plain(repository):
+        add = (
+            "worktree",
+            "add",
+            "--quiet",
+            "--no-checkout",
+            "--no-track",
+            "-b",
+            branch,
+            "--",
+            str(path),
+            commit,
+        )
+        with turn(repository):
+            output(repository, *add)
+        return
+    # `git worktree add` reads all worktrees while it adds one, and fails on one that another is just writing. What it
+    # leaves behind is documented (gitrepository-layout), so we write that ourselves: whole, and put in place at once.
+    output(repository, "update-ref", f"refs/heads/{branch}", commit, "")
+    path.mkdir()
+    common = common_git_directory(repository)
+    own = common / "worktrees" / branch.replace("/", "-")
+    own.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="yard-", dir=common, ignore_cleanup_errors=True) as directory:
+        draft = Path(directory)
+        draft.chmod(common.stat().st_mode & 0o777)
+        (draft / "HEAD").write_text(f"ref: refs/heads/{branch}\n")
+        (draft / "commondir").write_text("../..\n")
+        (draft / "gitdir").write_text(f"{path}/.git\n")
+        draft.rename(own)  # fails on a directory that isn't empty
+    (path / ".git").write_text(f"gitdir: {own}\n")
+
+
+@functools.lru_cache(maxsize=64)
+def layout_is_plain(repository: Path) -> bool:
+    """Whether this repository keeps references and worktrees in the way that every version of git understands."""
+    names = git(repository, "config", "--name-only", "--get-regexp", r"^extensions\.").stdout.decode(
+        "utf-8", "replace"
+    )
+    return set(names.lower().split()) <= PLAIN_EXTENSIONS
 
 
 def check_out(worktree: Path) -> None:
@@ -151,6 +192,14 @@ def remove_worktree(repository: Path, path: Path) -> None:
     Not by `worktree prune`: that would also forget worktrees of the user's which are not mounted just now.
     """
     git(repository, "worktree", "remove", "--force", "--force", "--", str(path), timeout=CHECKOUT)
+
+
+def forget_worktree(repository: Path, branch: str, path: Path) -> None:
+    """Remove what git keeps of a worktree of ours that has no files: `worktree remove` refuses those."""
+    own = common_git_directory(repository) / "worktrees" / branch.replace("/", "-")
+    with suppress(FileNotFoundError):
+        if (own / "gitdir").read_text() == f"{path}/.git\n" and not (path / ".git").exists():
+            remove_tree(own.parent, own)
 
 
 def checked_out_at(repository: Path, branch: str) -> Path | None:

@@ -4,6 +4,8 @@ const POLL_MS = 5000;
 const GRACE_MS = 3000; // without a connection before polling starts
 const SIGNED_OUT = 4401;
 const LIBRARY_RETRIES = [1006, 1011, 1012, 1013]; // closes after which htmx-ext-ws connects again by itself
+const REFUSED = 4400; // and above: connecting again at once would end the same way
+const REFUSED_RETRY_MS = 30000;
 const KEPT_PUSHES = 1000;
 
 const yard = (window.swarmyard = window.swarmyard || {});
@@ -66,6 +68,7 @@ function received() {
   const pulse = document.getElementById("pulse").dataset;
   if (!pulse.frame) return;
   tell({ ack: Number(pulse.frame) });
+  lostAt = null;
   const push = { tick: Number(pulse.tick), tickAt: Number(pulse.tickAt), seenAt: Date.now() / 1000 };
   lastSeen = { at: performance.now(), lag: (Number(pulse.sentAt) - push.tickAt) * 1000 };
   yard.pushes.push(push);
@@ -76,7 +79,6 @@ function received() {
 
 document.body.addEventListener("htmx:wsOpen", (event) => {
   socket = event.detail.socketWrapper;
-  lostAt = null;
   tell({ show: addresses() });
   if (paused) tell({ pause: true });
 });
@@ -96,7 +98,7 @@ document.body.addEventListener("htmx:wsClose", (event) => {
   if (code === SIGNED_OUT) {
     signedOut = true;
   } else if (!LIBRARY_RETRIES.includes(code)) {
-    setTimeout(() => handle.reconnect(), 1000 + Math.random() * 2000);
+    setTimeout(() => handle.reconnect(), (code >= REFUSED ? REFUSED_RETRY_MS : 1000) + Math.random() * 2000);
   }
   refreshState();
 });
@@ -106,7 +108,7 @@ function refreshState() {
     show("off", "signed out, please sign in again");
   } else if (paused) {
     show("paused", "paused");
-  } else if (socket && lastSeen) {
+  } else if (socket && lostAt === null) {
     show("live", "live");
   } else if (lostAt !== null && performance.now() - lostAt > GRACE_MS) {
     show("polling", "polling");

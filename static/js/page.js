@@ -63,12 +63,24 @@ function openMenu(opener) {
   const verbs = opener.dataset.verbs.split(" ").filter(Boolean);
   menu.replaceChildren(...verbs.map((verb) => menuItem(opener, verb)));
   if (!verbs.length) menu.textContent = "Nothing can be done now.";
+  opener.scrollIntoView({ block: "nearest" });
   menu.showPopover();
-  const box = opener.getBoundingClientRect();
+  menu.dataset.opener = opener.id;
+  placeMenu();
+  menu.querySelector("button")?.focus({ preventScroll: true });
+}
+
+// Beside its button, also when the page is scrolled; gone when the button is.
+function placeMenu() {
+  if (!menu.matches(":popover-open")) return;
+  const box = document.getElementById(menu.dataset.opener)?.getBoundingClientRect();
+  if (!box || box.bottom < 0 || box.top > window.innerHeight) {
+    menu.hidePopover();
+    return;
+  }
   const top = Math.min(box.bottom + 4, window.innerHeight - menu.offsetHeight - 8);
   menu.style.top = `${Math.max(8, top)}px`;
   menu.style.left = `${Math.max(8, box.right - menu.offsetWidth)}px`;
-  menu.querySelector("button")?.focus();
 }
 
 function menuItem(opener, verb) {
@@ -95,7 +107,8 @@ menu.addEventListener("keydown", (event) => {
   const items = Array.from(menu.querySelectorAll("button"));
   items[(items.indexOf(document.activeElement) + step + items.length) % items.length]?.focus();
 });
-window.addEventListener("scroll", () => menu.matches(":popover-open") && menu.hidePopover(), { passive: true });
+window.addEventListener("scroll", placeMenu, { passive: true });
+document.addEventListener("yard:changed", placeMenu);
 
 // Copying: a click on a marked text, or on a button that names what to copy.
 document.addEventListener("click", async (event) => {

@@ -1,7 +1,7 @@
 """People who look at the console, and a home of the test's own."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from tests.factories import make_user
 
 
 @pytest.fixture(autouse=True)
-def _of_this_test_alone(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _of_this_test_alone(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the web process remembers is forgotten between tests."""
     settings.SWARMYARD_HOME = tmp_path
     settings.PASSWORD_HASHERS = [
@@ -26,7 +26,6 @@ def _of_this_test_alone(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(access_views, "attempts", Attempts())
     monkeypatch.setattr(consumer, "pusher", None)
     rows._rendered.clear()
-    yield
 
 
 @pytest.fixture

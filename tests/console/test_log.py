@@ -105,6 +105,8 @@ def test_it_finds_lines_the_newest_last(tmp_path):
     found = log.matches(place, "warning")
 
     assert [match["line"] for match in found] == ["a warning here"]
+    assert [match["line"] for match in log.matches(place, "a warning h")] == ["a warning here"]
+    assert log.matches(place, "  ") == []
     assert [match["line"] for match in log.matches(place, "line 00000")][:2] == ["line 000000", "line 000001"]
 
 

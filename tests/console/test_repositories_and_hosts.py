@@ -18,12 +18,7 @@ def test_it_adds_a_repository_by_its_path(operator, git):
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [
-        ("/nowhere/at/all", "is not a directory"),
-        ("/", "git repository"),
-        ("", "Give the path"),
-        ("a\nb", "line break"),
-    ],
+    [("/nowhere/at/all", "is not a directory"), ("/", "git repository"), ("", "Give the path")],
 )
 def test_it_says_what_is_wrong_and_keeps_what_was_typed(operator, path, words):
     answer = operator.post("/repositories/", {"path_or_url": path, "name": "kept", "target": ""})

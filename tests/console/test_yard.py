@@ -116,7 +116,7 @@ def test_it_shows_numbers_with_unit_and_comparison(redis_server):
         "of 5 busy",
         "1 waiting",
     )
-    assert (shown["Latency p95"].value, shown["Latency p95"].note) == ("21", "target 200 · met · 5 min")
+    assert (shown["Latency p95"].value, shown["Latency p95"].note) == ("21", "target 200 met · mean 12")
     assert (shown["Lock wait"].value, shown["Lock wait"].note) == ("2.1", "most for build slot")
     assert shown["Memory"].value == "4.0"
     assert shown["Memory"].note.startswith("of 19.5\u202fGB · admission open")

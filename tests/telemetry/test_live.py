@@ -154,9 +154,10 @@ def test_a_reading_outweighs_what_the_agent_says_of_itself():
     live = Live()
     live.read(at=START, readings=[Reading(1, "w1", "builder", START, 500, 1.0)])
     report(live, START + 1, sample(memory=7))
-    report(live, START + 1, sample(memory=9), agent=2)
+    report(live, START + 1, sample(memory=8), agent=2)
+    report(live, START + 2, sample(memory=9), agent=2)
 
-    agents = live.snapshot(60, START + 2, tick=1).agents
+    agents = live.snapshot(60, START + 3, tick=1).agents
 
     assert (agents[1].memory, agents[2].memory) == (500, 9)
 

@@ -197,7 +197,7 @@ def test_a_stream_that_was_lost_leaves_the_rollups(client):
     assert recorded(1).operations == 2
 
 
-def test_a_stream_older_than_the_checkpoint_is_read_in_full(client):
+def test_a_stream_that_began_anew_under_an_earlier_clock_is_read_in_full(client):
     now = Stream(client).now()
     actions.current_mark(stream=ingest.STREAM)
     Checkpoint.objects.update(last_id=f"{int(now * 1000) + 3_600_000}-0")
@@ -206,6 +206,21 @@ def test_a_stream_older_than_the_checkpoint_is_read_in_full(client):
     started(client).tick()
 
     assert recorded(1).operations == 1
+
+
+def test_a_stream_that_lost_its_end_is_not_counted_again(client):
+    now = Stream(client).now()
+    arrive(client, now - 60, 10.0)
+    lost = arrive(client, now - 30, 10.0)
+    started(client).tick()
+    client.xdel(ingest.STREAM, lost)
+
+    again = started(client)
+    again.tick()
+    arrive(client, time.time(), 10.0)
+    again.finish()
+
+    assert recorded(1).operations == 3
 
 
 def test_an_entry_that_cannot_be_read_is_skipped_aloud(client, caplog):

@@ -115,7 +115,7 @@ def test_an_attempt_that_was_given_out_again_writes_nothing_any_more(waves, monk
 
 
 def test_a_job_at_work_renews_its_lease_and_that_of_those_who_wait_behind_it(waves, monkeypatch):
-    wave = waves.start(agents=15, step_size=0)
+    wave = waves.start(agents=25, step_size=0)
     waves.tick(wave)
     nearly_over = timezone.now() + timedelta(seconds=preparation.LEASE_SECONDS + 10)
     Member.objects.update(prepare_by=nearly_over)
@@ -137,15 +137,15 @@ def test_a_job_at_work_renews_its_lease_and_that_of_those_who_wait_behind_it(wav
 
 
 def test_a_lease_of_a_job_that_died_is_not_renewed_by_another(waves):
-    wave = waves.start(agents=15, step_size=0)
+    wave = waves.start(agents=25, step_size=0)
     waves.tick(wave)
     dying = timezone.now() + timedelta(seconds=5)
-    Member.objects.filter(number=15).update(prepare_by=dying)
+    Member.objects.filter(number=25).update(prepare_by=dying)
     waves.jobs = waves.jobs[:1]
 
     waves.prepare()
 
-    assert Member.objects.get(number=15).prepare_by == dying
+    assert Member.objects.get(number=25).prepare_by == dying
 
 
 @pytest.mark.parametrize("state", [State.READY, State.BUSY, State.EXITED])

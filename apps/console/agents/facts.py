@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.core.exceptions import ObjectDoesNotExist
 
-from apps.console import display
+from apps.console import display, links
 from apps.console.templatetags.display_tags import ago, clock
 from apps.fleet.models import Agent
 from apps.lib.text import plain_text
@@ -31,10 +31,10 @@ def workspace_of(agent: Agent) -> Workspace | None:
 
 def facts_of(agent: Agent) -> list[Fact]:
     facts = [
-        Fact("Wave", agent.group, href=f"/waves/{agent.group}/"),
+        Fact("Wave", agent.group, href=links.wave(agent.group)),
         Fact("Preset", agent.preset),
         Fact("Role", plain_text(agent.role, 40)),
-        Fact("Host", agent.host.name, href="/hosts/"),
+        Fact("Host", agent.host.name, href=links.HOSTS),
         *workspace_facts(workspace_of(agent)),
         Fact(
             "Command", plain_text(shlex.join(agent.command), 500) or display.NONE, copies=bool(agent.command)

@@ -9,6 +9,7 @@ from apps.lib.text import terminal_text
 
 TAIL = 64 * 1024
 MATCHES = 200
+CANDIDATES = 5_000
 MAX_PARTIAL = 4096
 
 
@@ -43,14 +44,25 @@ def after(run_dir: Path, offset: int) -> Piece:
 def before(run_dir: Path, offset: int) -> Piece:
     """The lines that end at `offset`; at most TAIL bytes."""
     oldest = logs.first(run_dir)
-    start = max(oldest, offset - TAIL)
-    chunk = logs.read(run_dir, start, max(0, offset - start))
-    data, begin = chunk.data, chunk.offset
+    begin, data = between(run_dir, max(oldest, offset - TAIL), offset)
     if begin > oldest:
         cut = data.find(b"\n") + 1
         data, begin = data[cut:], begin + cut
     size = whole_lines(data)
     return piece(run_dir, data[:size], begin, 0, data[size:])
+
+
+def between(run_dir: Path, start: int, end: int) -> tuple[int, bytes]:
+    """What is still there between two offsets, and where that begins. A single read ends with its segment."""
+    begin, parts = start, b""
+    while begin + len(parts) < end:
+        chunk = logs.read(run_dir, begin + len(parts), end - begin - len(parts))
+        if not chunk.data:
+            break
+        if chunk.skipped:
+            begin, parts = chunk.offset, b""
+        parts += chunk.data
+    return begin, parts
 
 
 def whole_lines(data: bytes) -> int:
@@ -72,7 +84,15 @@ def as_text(data: bytes) -> str:
 
 
 def matches(run_dir: Path, text: str) -> list[dict[str, Any]]:
-    """The newest lines that hold `text`, oldest of them first."""
-    found = logs.search(run_dir, text.encode(), MATCHES)
-    lines = [{"offset": match.offset, "line": as_text(match.line)} for match in found]
-    return lines[::-1]
+    """The newest lines in which a reader sees `text`, oldest of them first.
+
+    Colours may lie between the words that are seen side by side, so one word is looked for in the raw bytes, and
+    the whole text in what is left of those lines.
+    """
+    words = text.split()
+    if not words:
+        return []
+    raw = logs.search(run_dir, max(words, key=len).encode(), CANDIDATES)
+    lines = ((match.offset, as_text(match.line)) for match in raw)
+    found = [{"offset": offset, "line": line} for offset, line in lines if text in line]
+    return found[:MATCHES][::-1]

@@ -7,7 +7,7 @@ from django.template import Context, Template
 from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
-from apps.console import display
+from apps.console import display, links
 from apps.fleet.models import Agent, Desired, State
 from apps.lib.text import plain_text
 from apps.telemetry.snapshot import AgentFigures
@@ -38,6 +38,8 @@ class Row:
     """What a row shows, as it shows it."""
 
     pk: int
+    href: str
+    name: str
     sign: str
     tone: str
     word: str
@@ -66,6 +68,8 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
     wait = figures.wait_pct if figures else None
     return Row(
         pk=agent.pk,
+        href=links.agent(agent.pk),
+        name=plain_text(agent.name, 80),
         sign=sign,
         tone=tone,
         word=word_of(agent),

@@ -6,6 +6,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.console import links
 from apps.console.agents import log
 from apps.console.agents.changes import changes_of
 from apps.console.agents.selection import SORTS
@@ -131,4 +132,4 @@ def do(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         VERBS[verb](agent=shown, actor=actor, now=now())
         return SAID[verb].format(shown.name)
 
-    return act(request, deed, f"/agents/{pk}/")
+    return act(request, deed, links.agent(pk))

@@ -4,6 +4,7 @@ from django.core.paginator import Paginator
 from django.db.models import Q
 from django.template.loader import render_to_string
 
+from apps.console import links
 from apps.console.moment import Moment
 from apps.console.regions import Fragment, Region, View
 from apps.events.models import Event, EventQuerySet
@@ -32,10 +33,10 @@ def matching(view: View) -> EventQuerySet:
 def href_of(event: Event) -> str:
     """The page of what the event is about."""
     if event.topic == "agent" and event.subject_id:
-        return f"/agents/{event.subject_id}/"
+        return links.agent(event.subject_id)
     if event.topic == "wave" and event.subject:
-        return f"/waves/{event.subject}/"
-    return {"repository": "/repositories/", "host": "/hosts/"}.get(event.topic, "")
+        return links.wave(event.subject)
+    return {"repository": links.REPOSITORIES, "host": links.HOSTS}.get(event.topic, "")
 
 
 REGIONS = (

@@ -2,6 +2,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.console import links
 from apps.console.moment import Moment
 from apps.console.pages import act, now, page
 from apps.events.domain.actor import Actor
@@ -33,4 +34,4 @@ def do(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
             else f"{host.name} takes agents again."
         )
 
-    return act(request, deed, "/hosts/")
+    return act(request, deed, links.HOSTS)

@@ -9,7 +9,7 @@ from django.template import Context, Template
 from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
-from apps.console import display
+from apps.console import display, links
 from apps.lib.text import plain_text
 from apps.waves.domain.progress import Progress
 from apps.waves.models import Wave, WaveState
@@ -81,6 +81,7 @@ def head_context(wave: Wave, progress: Progress, acts: bool) -> dict[str, Any]:
     can_retry = wave.can("retry") and progress.failed + progress.lost > 0
     return {
         "wave": wave,
+        "href": links.wave(wave.label),
         "title": plain_text(wave.title, 120),
         "sign": sign,
         "tone": tone,

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.console import display
+from apps.console import display, links
 from apps.console.charts import Chart
 from apps.console.moment import Moment
 from apps.console.pages import act, now, page, require_operator
@@ -164,7 +164,7 @@ def do(request: HttpRequest, label: str, verb: str) -> HttpResponse:
     deeds = {"scale": scale, "retry": retry, **dict.fromkeys(PLAIN_VERBS, plain)}
     if verb not in deeds:
         return HttpResponse(status=404)
-    return act(request, lambda actor: deeds[verb](request, shown, verb, actor), f"/waves/{label}/")
+    return act(request, lambda actor: deeds[verb](request, shown, verb, actor), links.wave(label))
 
 
 def plain(request: HttpRequest, shown: Wave, verb: str, actor: Actor) -> str:

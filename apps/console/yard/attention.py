@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from apps.console import display
+from apps.console import display, links
 from apps.console.moment import Moment
 from apps.fleet.domain.health import Health
 from apps.fleet.models import Agent, Host, State
@@ -81,7 +81,7 @@ def agent_item(agent: Agent, tag: str) -> Item:
         text, since = f"asks: “{asks}”" if asks else "waits for input", agent.output_at
     else:
         text, since = plain_text(agent.reason, 200) or "no reason is known", agent.ended_at
-    return Item(tag, "bad", agent.name, f"/agents/{agent.pk}/", text, since)
+    return Item(tag, "bad", agent.name, links.agent(agent.pk), text, since)
 
 
 def group_item(label: str, agents: list[Agent], tag: str) -> Item:
@@ -91,7 +91,7 @@ def group_item(label: str, agents: list[Agent], tag: str) -> Item:
     detail = ", ".join(f"{reason} ({count})" for reason, count in reasons if reason)
     text = f"{len(agents)} agents {word}" + (f": {detail}" if detail and tag != "input" else "")
     newest = max((agent.ended_at for agent in agents if agent.ended_at), default=None)
-    return Item(tag, "bad", label, f"/agents/?wave={label}&state={state}", text, newest)
+    return Item(tag, "bad", label, links.agents_of(label, state), text, newest)
 
 
 def host_items(hosts: Iterable[Host], now: datetime) -> list[Item]:
@@ -101,14 +101,14 @@ def host_items(hosts: Iterable[Host], now: datetime) -> list[Item]:
         if health in (Health.DEGRADED, Health.CRITICAL, Health.FAILED):
             tone = "warn" if health == Health.DEGRADED else "bad"
             text = "gives no heartbeat: is its runhost process running?"
-            found.append(Item(f"host {health}", tone, host.name, "/hosts/", text, host.heartbeat_at))
+            found.append(Item(f"host {health}", tone, host.name, links.HOSTS, text, host.heartbeat_at))
     return found
 
 
 def wave_items(waves: Iterable[Wave]) -> list[Item]:
     found = []
     for wave in waves:
-        href = f"/waves/{wave.label}/"
+        href = links.wave(wave.label)
         if wave.state == WaveState.PAUSED and not wave.reason.startswith("by "):
             found.append(
                 Item("held", "bad", wave.label, href, plain_text(wave.reason, 200), wave.step_at, "Open")
@@ -127,7 +127,7 @@ def is_short_of_something(wave: Wave) -> bool:
 def repository_items() -> list[Item]:
     failed = Repository.objects.filter(state=RepositoryState.FAILED).order_by("-added_at")[:3]
     return [
-        Item("repository", "warn", row.name, "/repositories/", plain_text(row.problem, 200), row.added_at)
+        Item("repository", "warn", row.name, links.REPOSITORIES, plain_text(row.problem, 200), row.added_at)
         for row in failed
     ]
 
@@ -140,7 +140,7 @@ def figure_items(moment: Moment) -> list[Item]:
     if moment.now - at < STALE_FIGURES:
         return []
     text = "are not renewed: is the telemetry process running?"
-    return [Item("figures", "warn", "Figures", "/hosts/", text, at)]
+    return [Item("figures", "warn", "Figures", links.HOSTS, text, at)]
 
 
 def summary(found: list[Item]) -> str:

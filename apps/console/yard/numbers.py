@@ -1,6 +1,6 @@
 """The six numbers at the top of the yard."""
 
-from apps.console import display
+from apps.console import display, links
 from apps.console.agents.rows import HIGH_WAIT_PCT, LATENCY_TARGET_MS
 from apps.console.charts import trend
 from apps.console.moment import Moment
@@ -19,7 +19,7 @@ def numbers(view: View, moment: Moment) -> list[Number]:
     return [
         agents(moment),
         throughput(snapshot, span),
-        latency(snapshot, span),
+        latency(snapshot),
         lock_wait(snapshot, span),
         memory(moment, snapshot),
         errors(snapshot, span),
@@ -45,32 +45,35 @@ def agents(moment: Moment) -> Number:
     tone = "note-bad" if counts["waiting"] or counts["failed"] or counts["lost"] else ""
     note = " · ".join(notes[:2]) or ("all is well" if live else "none runs")
     return Number(
-        "Agents", "/agents/", display.number(counts["busy"]), f"of {display.number(live)} busy", note, tone
+        "Agents", links.AGENTS, display.number(counts["busy"]), f"of {display.number(live)} busy", note, tone
     )
 
 
 def throughput(snapshot: Snapshot | None, span: str) -> Number:
-    href = "/agents/?sort=throughput"
+    href = links.agents_by("throughput")
     if snapshot is None or not snapshot.totals.operations:
         return Number("Throughput", href, display.NONE, "op/s", NO_SAMPLES)
     change = trend(snapshot.charts)
     steady = change is None or abs(change) < 3
     note = f"steady over {span}" if steady else f"{change:+.0f} % over {span}".replace("-", "−")
+    if snapshot.totals.load_balance is not None:
+        note += f" · balance {snapshot.totals.load_balance:.2f}"
     return Number("Throughput", href, display.rate(snapshot.totals.throughput), "op/s", note)
 
 
-def latency(snapshot: Snapshot | None, span: str) -> Number:
-    href = "/agents/?sort=p95"
+def latency(snapshot: Snapshot | None) -> Number:
+    href = links.agents_by("p95")
     p95 = snapshot.totals.p95 if snapshot else None
     if p95 is None:
         return Number("Latency p95", href, display.NONE, "ms", NO_SAMPLES)
     met = p95 <= LATENCY_TARGET_MS
-    note = f"target {LATENCY_TARGET_MS:.0f} · {'met' if met else 'missed'} · {span}"
+    mean = display.milliseconds(snapshot.totals.mean if snapshot else None)
+    note = f"target {LATENCY_TARGET_MS:.0f} {'met' if met else 'missed'} · mean {mean}"
     return Number("Latency p95", href, display.milliseconds(p95), "ms", note, "" if met else "bad")
 
 
 def lock_wait(snapshot: Snapshot | None, span: str) -> Number:
-    href = "/agents/?sort=wait"
+    href = links.agents_by("wait")
     share = snapshot.totals.wait_pct if snapshot else None
     if snapshot is None or share is None:
         return Number("Lock wait", href, display.NONE, "%", NO_SAMPLES)
@@ -86,13 +89,13 @@ def memory(moment: Moment, snapshot: Snapshot | None) -> Number:
     admission = moment.admission
     value, unit = display.size(admission.used)
     if admission.limit is None:
-        return Number("Memory", "/hosts/", value, unit, "no host reports yet")
+        return Number("Memory", links.HOSTS, value, unit, "no host reports yet")
     note = f"of {display.size_text(admission.limit)} · admission {'open' if admission.is_open else 'closed'}"
-    return Number("Memory", "/hosts/", value, unit, note, "" if admission.is_open else "bad")
+    return Number("Memory", links.HOSTS, value, unit, note, "" if admission.is_open else "bad")
 
 
 def errors(snapshot: Snapshot | None, span: str) -> Number:
-    href = "/agents/?sort=errors"
+    href = links.agents_by("errors")
     if snapshot is None or not snapshot.totals.operations:
         return Number("Errors", href, display.NONE, "%", NO_SAMPLES)
     totals = snapshot.totals

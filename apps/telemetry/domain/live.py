@@ -22,7 +22,7 @@ MAX_AGENTS = 5_000
 
 @dataclass(slots=True)
 class LiveAgent:
-    """`seen_at`: last sign of any kind; `last_at`: last sample."""
+    """`seen_at`: last sign of any kind; `last_at`: last sample; `read_at`: last reading by its host."""
 
     group: str
     role: str
@@ -31,6 +31,7 @@ class LiveAgent:
     memory: int = 0
     cpu: float = 0.0
     gauged_at: float = 0.0
+    read_at: float = 0.0
     series: Series = field(default_factory=Series)
 
     def gauge(self, now: float) -> tuple[int, float]:
@@ -54,7 +55,7 @@ class Live:
         if not tally.operations:
             return
         known.last_at = at
-        if tally.memory and at - known.gauged_at > FRESH_SECONDS:
+        if tally.memory and at - known.read_at > FRESH_SECONDS:
             known.memory, known.cpu, known.gauged_at = tally.memory, 0.0, at
         known.series.open(self._second).merge(tally)
         yard = self.yard.open(self._second)
@@ -66,7 +67,8 @@ class Live:
         self.advance(at)
         for reading in readings:
             known = self._agent(reading.agent, reading.group, reading.role, at)
-            known.memory, known.cpu, known.gauged_at = reading.memory, reading.cpu_cores, at
+            known.memory, known.cpu = reading.memory, reading.cpu_cores
+            known.read_at = known.gauged_at = at
 
     def restore(self, *, step: int, start: int, kept: Iterable[Kept], fold: bool = False) -> None:
         """Puts back what rollups kept of one stretch of time; in order of time, before anything is added.
@@ -93,12 +95,12 @@ class Live:
         memory = sum(agent.gauge(now)[0] for agent in self.agents.values())
         if memory and self._second:
             self.yard.open(self._second).memory = memory
-        self._second = second
+        before, self._second = self._second, second
         self.since = now if self.since is None else self.since
         self.yard.close_before(second)
         for agent in self.agents.values():
             agent.series.close_before(second)
-        if second % 10 == 0:
+        if before // 10 < second // 10:
             self._forget_old(now)
 
     def snapshot(self, seconds: int, now: float, tick: int) -> Snapshot:

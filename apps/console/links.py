@@ -1,0 +1,26 @@
+"""Addresses that regions point to. Written out, as each tick makes hundreds of them; a test follows every link."""
+
+
+def agent(pk: int) -> str:
+    return f"/agents/{pk}/"
+
+
+def wave(label: str) -> str:
+    return f"/waves/{label}/"
+
+
+def agents_of(label: str, state: str) -> str:
+    return f"{AGENTS}?wave={label}&state={state}"
+
+
+def agents_by(sort: str) -> str:
+    return f"{AGENTS}?sort={sort}"
+
+
+YARD = "/"
+WAVES = "/waves/"
+AGENTS = "/agents/"
+REPOSITORIES = "/repositories/"
+HOSTS = "/hosts/"
+EVENTS = "/events/"
+ADMIN = "/admin/"

@@ -1,0 +1,142 @@
+"""A web process with rows to look at, for tests that drive a browser. Run as a module it makes the rows."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "over-the-hills"
+START_SECONDS = 30
+
+
+@dataclass
+class Yard:
+    """One web process on a home of its own."""
+
+    home: Path
+    redis_url: str
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        own = {"SWARMYARD_HOME": str(self.home), "REDIS_URL": self.redis_url, "PYTHONPATH": str(ROOT)}
+        self.environment = {**os.environ, **own, "DJANGO_SETTINGS_MODULE": "controlplane.settings"}
+        self.environment.pop("DATABASE_URL", None)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def prepare(self) -> None:
+        self.run("manage.py", "migrate", "-v0")
+        self.run("-m", "tests.console.yard_for_browsers")
+
+    def run(self, *arguments: str) -> None:
+        subprocess.run([sys.executable, *arguments], cwd=ROOT, env=self.environment, check=True, timeout=60)
+
+    def start(self) -> None:
+        command = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "controlplane.asgi:application"]
+        log = (self.home / "web.log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise RuntimeError((self.home / "web.log").read_text())
+            time.sleep(0.05)
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.address}/healthz/live", timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+def make_rows(home: Path) -> None:
+    from apps.events.domain.actor import Role
+    from apps.fleet.models import State
+    from tests.factories import (
+        make_event,
+        make_host,
+        make_member,
+        make_repository,
+        make_user,
+        make_wave,
+        make_workspace,
+        now,
+    )
+
+    for role in Role:
+        user = make_user(role.word, role)
+        user.set_password(PASSWORD)
+        user.save()
+    make_host()
+    make_host("builder", draining=True)
+    repository = make_repository("ingest", path=str(make_checkout(home / "checkout")), target="main")
+    make_repository(
+        "broken", state="failed", url="https://example.org/x.git", problem="fatal: repository not found"
+    )
+    wave = make_wave("w1", repository=repository, size=12, step_size=5, title="Split the ingest crate")
+    first = make_member(wave, pk=1, cost_usd=1.2)
+    for state in (
+        State.BUSY,
+        State.IDLE,
+        State.WAITING,
+        State.PAUSED,
+        State.FAILED,
+        State.EXITED,
+        State.READY,
+    ):
+        make_member(wave, state=state, reason="exit 1" if state == State.FAILED else "")
+    long = "editing a/very/long/path/" + "that/goes/on/" * 12
+    make_member(wave, activity=long)
+    make_wave("w2", repository=repository, waiting_for="local: memory: 400 MB wanted, 120 MB left to promise")
+    make_wave("w0", repository=repository, state="done", ended_at=now())
+    first.workspace.delete()
+    make_workspace(first, repository=repository, path=str(home / "checkout"), base_commit="HEAD")
+    for number in range(20):
+        make_event(
+            f"w1/agent-{number:02d} paused by otto", topic="agent", subject_id=1, subject="w1/agent-01"
+        )
+    make_log(home / "runs" / "1" / "1")
+
+
+def make_checkout(place: Path) -> Path:
+    place.mkdir()
+    (place / "a.py").write_text("def f():\n    return 1\n")
+    names = ["-c", "user.name=Ada", "-c", "user.email=ada@yard.example", "-c", "init.defaultBranch=main"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "First"]):
+        subprocess.run(["git", "-C", str(place), *names, *arguments], check=True)
+    (place / "a.py").write_text("def f():\n    return '<b>2</b>'\n")
+    return place
+
+
+def make_log(run_dir: Path) -> None:
+    run_dir.mkdir(parents=True)
+    (run_dir / "segment").write_text("10000000")
+    lines = (b"\x1b[32m%05d\x1b[0m compiling <script>alert(1)</script>\n" % number for number in range(4_000))
+    (run_dir / "out.1").write_bytes(b"".join(lines))
+
+
+if __name__ == "__main__":
+    import django
+
+    django.setup()
+    make_rows(Path(os.environ["SWARMYARD_HOME"]))
