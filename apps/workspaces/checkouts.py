@@ -71,7 +71,8 @@ def clear_away(workspace: Workspace) -> None:
         remove_tree(settings.SWARMYARD_HOME / "workspaces", path)
         git.remove_worktree(repository, path)
     git.forget_worktree(repository, workspace.branch, path)
-    git.delete_branch(repository, workspace.branch, at=workspace.base_commit)
+    if git.checked_out_at(repository, workspace.branch) is None:
+        git.delete_branch(repository, workspace.branch, at=workspace.base_commit)
 
 
 def told(error: Exception) -> str:

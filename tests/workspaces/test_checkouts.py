@@ -54,7 +54,11 @@ def test_it_makes_a_checkout_on_a_branch_of_its_own(workspace, repository):
     assert made.git_directory == git(made.path, "rev-parse", "--absolute-git-dir")
 
 
-def test_forty_at_once_from_one_repository(workspace, repository):
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "with an extension"])
+def test_forty_at_once_from_one_repository(workspace, repository, plain):
+    if not plain:
+        git(repository, "config", "core.repositoryFormatVersion", "1")
+        git(repository, "config", "extensions.worktreeConfig", "true")
     before = belongings(repository)
     made = [workspace(number) for number in range(40)]
 
@@ -69,14 +73,13 @@ def test_forty_at_once_from_one_repository(workspace, repository):
     assert belongings(repository) == before
 
 
-def test_processes_take_turns_too(workspace, repository, tmp_path):
+def test_processes_don_t_get_in_each_other_s_way(workspace, repository, tmp_path):
     """Another yard, or another worker, on the same repository at the same time."""
     script = (
         "import sys; from pathlib import Path; from apps.workspaces import git\n"
         "for n in range(10):\n"
         "    path = Path(sys.argv[2]) / f'{sys.argv[3]}-{n}'\n"
-        "    with git.turn(Path(sys.argv[1])):\n"
-        "        git.add_worktree(Path(sys.argv[1]), path=path, branch=f'yard/{sys.argv[3]}/{n}', commit='HEAD')\n"
+        "    git.add_worktree(Path(sys.argv[1]), path=path, branch=f'yard/{sys.argv[3]}/{n}', commit='HEAD')\n"
         "    git.check_out(path)\n"
     )
     argv = [sys.executable, "-c", script, str(repository), str(tmp_path / "w")]

@@ -1,0 +1,59 @@
+"""The scheduler's round: one holder at a time, and a step that fails doesn't keep the others."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from apps.capacity import leases
+from apps.scheduler.loop import LEASE_SECONDS, STEPS, tick
+from apps.waves.advance import advance_open_waves
+from apps.workspaces.cloning import resume_clones
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now()
+
+
+def test_it_runs_every_step_with_the_time():
+    seen = []
+
+    assert tick(NOW, holder="a", steps=(seen.append, lambda now: seen.append(now + timedelta(1))))
+
+    assert seen == [NOW, NOW + timedelta(1)]
+
+
+def test_it_does_what_is_due_of_waves_and_clones():
+    assert (advance_open_waves, resume_clones) == STEPS
+
+
+def test_of_two_one_stands_by_until_the_other_is_gone():
+    seen = []
+
+    assert tick(NOW, holder="a", steps=(lambda now: seen.append("a"),))
+    assert not tick(NOW, holder="b", steps=(lambda now: seen.append("b"),))
+    assert tick(NOW + timedelta(seconds=LEASE_SECONDS), holder="b", steps=(lambda now: seen.append("b"),))
+    assert not tick(NOW + timedelta(seconds=LEASE_SECONDS), holder="a", steps=())
+
+    assert seen == ["a", "b"]
+
+
+def test_a_step_that_fails_does_not_keep_the_others(caplog):
+    seen = []
+
+    def broken(now):
+        raise ValueError("unforeseen")
+
+    assert tick(NOW, holder="a", steps=(broken, seen.append))
+
+    assert seen == [NOW]
+    assert "broken failed; it is tried again at the next tick" in caplog.text
+
+
+def test_a_database_that_refuses_is_no_reason_to_end(monkeypatch):
+    def refuse(**options):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(leases, "acquire", refuse)
+
+    assert tick(NOW, holder="a", steps=(pytest.fail,)) is False
