@@ -45,7 +45,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_htmx",
-    "ninja",  # serves the API's documentation from its own files, not from elsewhere
     "django_rq",
     "ninja",  # serves the API's page of docs from here; without it that page loads its script from elsewhere
     "csp",
