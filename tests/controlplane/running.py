@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 from apps.fleet.launcher import LAUNCH_MARKER, MARKER
-from apps.fleet.reaper import descendants
 from apps.lib import procfs
 
 ROOT = Path(__file__).parents[2]
@@ -92,12 +91,9 @@ class Yard:
         return code
 
     def services(self):
-        """Live processes of the yard by their name in the Procfile."""
-        found = {}
-        for pid in descendants(procfs.read_processes(), [self.up.pid]):
-            if pid != self.up.pid and (name := service_of(pid)):
-                found.setdefault(name, pid)
-        return found
+        """Live processes of the yard by their name in the Procfile; not what these start, as a worker its job."""
+        ours = [one for one in procfs.read_processes().values() if one.ppid == self.up.pid and one.alive]
+        return {name: one.pid for one in ours if (name := service_of(one.pid))}
 
     def of_this_home(self):
         """Every live process that knows this home: the yard's own, agents and their launchers apart."""
