@@ -52,7 +52,7 @@ def problems(request: WaveRequest) -> dict[str, str]:
         found["prompt"] = (
             f"The prompt has {len(request.prompt)} characters: at most {MAX_PROMPT} are passed on."
         )
-    return found | text_problems(request)
+    return text_problems(request) | found
 
 
 def text_problems(request: WaveRequest) -> dict[str, str]:

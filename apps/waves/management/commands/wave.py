@@ -9,7 +9,7 @@ from apps.access.exceptions import NotAllowed
 from apps.access.roles import shell_actor
 from apps.lib.cli import OperatorCommand, table
 from apps.waves import actions
-from apps.waves.domain.request import POLICIES, WaveRequest, problems
+from apps.waves.domain.request import MAX_PROMPT, POLICIES, WaveRequest, problems
 from apps.waves.exceptions import WaveRefused
 from apps.waves.models import Wave, WaveState
 from apps.waves.planning import plan_wave
@@ -94,14 +94,13 @@ class Command(OperatorCommand):
 
     def request(self, options: dict[str, Any]) -> WaveRequest:
         command = options["command"]
-        prompt_file = options["prompt_file"]
         return WaveRequest(
             repository=options["repository"],
             preset=options["preset"],
             agents=options["agents"],
             step_size=options["wave_size"],
             pause_ms=options["pause_ms"],
-            prompt=prompt_file.read() if prompt_file else options["prompt"],
+            prompt=prompt_of(options),
             command=command[1:] if command[:1] == ["--"] else command,
             role=options["role"],
             memory_budget_mb=options["memory_mb"],
@@ -168,6 +167,16 @@ class Command(OperatorCommand):
     def steer(self, action: Any, label: str, **values: Any) -> tuple[Any, str]:
         wave = action(wave=find(label), actor=shell_actor(), now=timezone.now(), **values)
         return wave_data(wave), f"{wave.label} is {wave.get_state_display().lower()}."
+
+
+def prompt_of(options: dict[str, Any]) -> str:
+    file = options["prompt_file"]
+    if file is None:
+        return str(options["prompt"])
+    try:
+        return str(file.read(MAX_PROMPT + 1))
+    except UnicodeDecodeError as error:
+        raise WaveRefused(f"{file.name} is no UTF-8 text: {error}.") from error
 
 
 def find(label: str) -> Wave:
