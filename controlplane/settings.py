@@ -20,6 +20,7 @@ SWARMYARD_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 DEBUG = env_bool("SWARMYARD_DEBUG", False)
 SWARMYARD_BIND = env_str("SWARMYARD_BIND", "127.0.0.1")
+SWARMYARD_GATEWAY_BIND = env_str("SWARMYARD_GATEWAY_BIND", "127.0.0.1")
 SECRET_KEY = env_str("SECRET_KEY", "") or local_secret_key(SWARMYARD_HOME)
 SECRET_KEY_IS_SET = bool(env_str("SECRET_KEY", ""))
 ALLOWED_HOSTS_ARE_SET = bool(env_list("ALLOWED_HOSTS", []))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-OPEN = {"ALLOWED_HOSTS": "yard.example", "SECRET_KEY": "k3y-" * 13, "SWARMYARD_TLS": "1"}
+OPEN = {"ALLOWED_HOSTS": "yard.example", "SECRET_KEY": "k3y-" * 8}
 
 
 def free_port() -> int:
@@ -64,7 +64,7 @@ def test_it_comes_up_for_a_network_and_keeps_its_doors(home):
     yard = subprocess.Popen(
         argv,
         cwd=PROJECT,
-        env=environment(SWARMYARD_HOME=str(home), **OPEN),
+        env=environment(SWARMYARD_HOME=str(home), **OPEN, SWARMYARD_TLS="1"),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -80,3 +80,47 @@ def test_it_comes_up_for_a_network_and_keeps_its_doors(home):
     finally:
         yard.send_signal(signal.SIGINT)
         yard.communicate(timeout=40)
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        ({"ALLOWED_HOSTS": ""}, "set ALLOWED_HOSTS"),
+        ({"ALLOWED_HOSTS": "yard.example,*"}, "name the hosts"),
+        ({"SECRET_KEY": ""}, "set SECRET_KEY"),
+        ({"SECRET_KEY": "k" * 31}, "at least 32"),
+        ({"SWARMYARD_DEBUG": "1"}, "switch SWARMYARD_DEBUG off"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--bind", "--gateway-bind"])
+def test_up_opens_no_door_without_every_lock(home, option, values, hint):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "up", option, "0.0.0.0", "--port", str(free_port())],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment(SWARMYARD_HOME=str(home), **(OPEN | values)),
+    )
+
+    assert done.returncode == 1
+    assert "Listening on 0.0.0.0" in done.stderr
+    assert hint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "bind"), [("asgi", "SWARMYARD_BIND"), ("asgi_gateway", "SWARMYARD_GATEWAY_BIND")]
+)
+@pytest.mark.parametrize(("values", "code"), [({}, 1), (OPEN, 0)])
+def test_a_server_that_is_started_by_hand_refuses_too(home, module, bind, values, code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import controlplane.{module}"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment(SWARMYARD_HOME=str(home), **{bind: "0.0.0.0"}, **values),
+    )
+
+    assert done.returncode == code
+    assert ("opens the yard to the network" in done.stderr) is bool(code)
