@@ -215,7 +215,11 @@ def scale_wave(*, wave: Wave, size: int, actor: Actor, now: datetime) -> Wave:
     was = Wave.objects.select_for_update().get(pk=wave.pk)
     if not was.can("scale"):
         raise refused(was, "scale")
-    reopened = {"state": WaveState.RUNNING, "ended_at": None} if size > was.size and not was.is_open else {}
+    reopened = (
+        {"state": WaveState.RUNNING, "ended_at": None, "reason": ""}
+        if size > was.size and not was.is_open
+        else {}
+    )
     Wave.objects.filter(pk=wave.pk).update(size=size, **reopened)
     if size > was.size:
         newest = wave.members.aggregate(number=Max("number"), step=Max("step"))
