@@ -129,6 +129,17 @@ def test_a_kill_ends_a_launcher_that_hangs(fleet, hanging_launcher):
     fleet.until(lambda: not fleet.launchers())
 
 
+def test_a_launcher_that_was_stopped_does_not_hold_up_the_end(fleet):
+    agent = fleet.running("sleep 0.5; kill -STOP $PPID; exit 0")
+    fleet.until(lambda: fleet.supervisor.watches[agent.pk].ending_since)
+
+    fleet.ahead = timedelta(seconds=STARTING_LIMIT)
+    fleet.until_ended(agent)
+
+    assert agent.state == "lost"
+    fleet.until(lambda: not fleet.launchers())
+
+
 def test_one_that_never_becomes_stopped_is_signalled_again_and_not_written_again(fleet, monkeypatch):
     agent = fleet.running("sleep 60")
     monkeypatch.setattr(supervisor.reaper, "signal_all", lambda tree, sig: 0)  # as a vfork's parent, for now
