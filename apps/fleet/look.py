@@ -7,11 +7,12 @@ from django.conf import settings
 
 from apps.fleet.actions import observe
 from apps.fleet.actions.observe import Sighting
-from apps.fleet.domain.lifecycle import Ending, Seen, Wanted, ending
+from apps.fleet.domain.lifecycle import Ending, Seen, Wanted, ending, with_rest
 from apps.fleet.launcher import Run
-from apps.fleet.models import Agent, Desired
+from apps.fleet.models import Agent, Desired, State
 from apps.fleet.watch import Watch, age
 
+STARTING_HURRY = 5.0  # seconds
 LAST_OF_ITS_OWN = 128  # exit codes above may tell of a signal
 
 
@@ -23,6 +24,12 @@ class Look:
     watch: Watch
     run: Run
     seen: Seen
+    held: bool = False  # it ended, but somebody keeps its output open
+
+    @property
+    def awaits_status(self) -> bool:
+        """Its process is gone, and its launcher hasn't written how it ended."""
+        return self.seen.launched and not (self.seen.alive or self.seen.exited)
 
 
 def wanted(agent: Agent, now: datetime) -> Wanted:
@@ -35,14 +42,29 @@ def wanted(agent: Agent, now: datetime) -> Wanted:
     )
 
 
+def is_just_starting(agent: Agent, now: datetime) -> bool:
+    """A launcher writes its pid within moments; one that doesn't is no reason to look every moment."""
+    return agent.state == State.STARTING and (age(agent.launched_at, now) or 0.0) < STARTING_HURRY
+
+
 def note(look: Look, now: datetime, **fields: object) -> None:
-    news = look.watch.changed(fields) or fields
+    """Write down what the row doesn't say yet. Nothing of what it does: a step may come with every look."""
+    news = look.watch.changed(fields) | {
+        name: value for name, value in fields.items() if getattr(look.agent, name) != value
+    }
+    if not news:
+        return
     observe.record_sightings(
         sightings=[Sighting(look.agent.pk, look.agent.epoch, news)], seen=[look.agent.pk], now=now
     )
 
 
 def ending_of(look: Look) -> Ending:
+    """How it ended, with what is left of it."""
+    return with_rest(own_ending(look), left=look.seen.left, held=look.held)
+
+
+def own_ending(look: Look) -> Ending:
     result, code = look.watch.result, look.run.exit_code
     error = "" if result is None or result.ok else result.text[:200] or "failed, it says"
     signalled = code is None or code > LAST_OF_ITS_OWN

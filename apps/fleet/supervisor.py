@@ -12,10 +12,20 @@ from django.db import DatabaseError, DataError, InterfaceError, transaction
 from apps.fleet import cgroup, reaper
 from apps.fleet.actions import observe
 from apps.fleet.actions.observe import Sighting
-from apps.fleet.domain.lifecycle import Ending, Seen, Step, never_started, next_step
+from apps.fleet.domain.lifecycle import (
+    ENDING_LIMIT,
+    HURRY,
+    STARTING_LIMIT,
+    Ending,
+    Seen,
+    Step,
+    never_launched,
+    never_started,
+    next_step,
+)
 from apps.fleet.domain.preset import LaunchRefused, Preset, PresetError
 from apps.fleet.launcher import AlreadyLaunched, MarkerIndex, Run, launch, read_run
-from apps.fleet.look import Look, ending_of, note, wanted
+from apps.fleet.look import Look, ending_of, is_just_starting, note, wanted
 from apps.fleet.models import Agent, Desired, Host, State
 from apps.fleet.places import home_id, run_dir
 from apps.fleet.presets import load_presets
@@ -135,7 +145,7 @@ class Supervisor:
     def act(self, looks: list[Look], survey: Survey, now: datetime) -> bool:
         steps = [(look, next_step(wanted(look.agent, now), look.seen)) for look in looks]
         self.start_all([look for look, step in steps if step == Step.START], now)
-        doomed = [look.watch.tree for look, step in steps if step in (Step.DESTROY, Step.REAP)]
+        doomed = [look.watch.tree for look, step in steps if step in (Step.DESTROY, Step.REAP, Step.ABANDON)]
         if doomed:
             reaper.reap_step(doomed, self.index)
         writes: list[Write] = []
@@ -177,6 +187,10 @@ class Supervisor:
         if step == Step.ADOPT:
             writes.append((look.agent, partial(self.adopt, look, now)))
         elif step == Step.FREEZE:
+            if look.agent.state == State.PAUSED:
+                return (
+                    False  # signalled again below; one in the middle of a vfork stops when it comes out of it
+                )
             # Written first: were we killed between the two, it would stay frozen and nobody would thaw it.
             writes.append((look.agent, partial(note, look, now, state=State.PAUSED, reason="")))
         elif step == Step.THAW:
@@ -185,9 +199,30 @@ class Supervisor:
         elif step == Step.TERMINATE:
             reaper.ask_to_stop(look.watch.tree)
             writes.append((look.agent, partial(note, look, now, state=State.STOPPING)))
-        elif step == Step.END and self.is_rid_of(look, survey, now):
+        elif step == Step.ABANDON:
+            reaper.kill_launcher_side(look.watch.tree.marker, survey)
+            writes.append((look.agent, partial(self.abandon, look, now)))
+        elif step in (Step.DESTROY, Step.REAP, Step.END) or look.awaits_status:
+            return self.bring_to_end(look, step, survey, now, writes)
+        look.watch.ending_since = None
+        return step != Step.NOTHING or is_just_starting(look.agent, now)
+
+    def bring_to_end(
+        self, look: Look, step: Step, survey: Survey, now: datetime, writes: list[Write]
+    ) -> bool:
+        """Nothing must be left of it, but what is beyond our rights or stuck in the kernel can't hold up its end."""
+        since = look.watch.ending_since = look.watch.ending_since or now
+        trying = age(since, now) or 0.0
+        late = trying >= (STARTING_LIMIT if step == Step.NOTHING else ENDING_LIMIT)
+        held = bool(survey.launchers.get(look.watch.tree.marker))
+        if late or (step == Step.END and not held):
+            look.held = held and look.seen.exited
+            self.take_last(look, survey, now)
             writes.append((look.agent, partial(self.end, look, now)))
-        return step != Step.NOTHING or look.agent.state == State.STARTING
+        elif step == Step.END:
+            # Its logger takes in the last of its output, or waits because somebody else holds the other end.
+            self.reap_holders(look, survey)
+        return late or trying < HURRY
 
     def start_all(self, looks: list[Look], now: datetime) -> None:
         """Claim in one transaction, then launch: the claim must be on disk before a process is."""
@@ -236,26 +271,29 @@ class Supervisor:
             return
         observe.record_started(agent=look.agent, pid=pid, pid_started=ticks, boot_id=self.boot_id, now=now)
 
-    def is_rid_of(self, look: Look, survey: Survey, now: datetime) -> bool:
-        """Whether nothing of an ended agent is left and all that it printed was read."""
-        if survey.launchers.get(look.watch.tree.marker):
-            # Its logger takes in the last of its output, or waits because somebody else holds the other end.
-            self.reap_holders(look, survey)
-            return False
+    def take_last(self, look: Look, survey: Survey, now: datetime) -> None:
+        """All that it printed. A launcher or logger that is still there would wait for ever."""
+        reaper.kill_launcher_side(look.watch.tree.marker, survey)
         self.read_output(look, now, to_end=True)
         tidy_after(look.agent)
-        return True
+
+    def abandon(self, look: Look, now: datetime) -> None:
+        asked = look.agent.desired in (Desired.STOPPED, Desired.KILLED)
+        self.record_end(look, never_launched(asked=asked), now)
 
     def end(self, look: Look, now: datetime) -> None:
         """Write down how it ended."""
         if look.agent.state == State.STARTING and not never_started(look.run.exit_code):
             self.adopt(look, now)  # it was so quick that it was never seen alive
+        self.record_end(look, ending_of(look), now)
+
+    def record_end(self, look: Look, ended: Ending, now: datetime) -> None:
         fields = look.watch.fields()
         for name in ("memory_bytes", "processes"):
             fields.pop(name)
         observe.record_end(
             agent=look.agent,
-            ending=ending_of(look),
+            ending=ended,
             exit_code=look.run.exit_code,
             max_restarts=settings.MAX_RESTARTS,
             now=now,

@@ -50,6 +50,7 @@ class Watch:
     output_at: datetime | None = None
     result: Result | None = None
     asked_to_end_at: datetime | None = None
+    ending_since: datetime | None = None  # since when we try to get rid of what is left of it
     cpu_ticks: int = 0
     cpu_at: datetime | None = None
     cpu_cores: float = 0.0

@@ -2,10 +2,12 @@
 
 import os
 import time
+from datetime import timedelta
 
 import pytest
 
 from apps.fleet import logs
+from apps.fleet.domain.lifecycle import ENDING_LIMIT
 from apps.fleet.domain.output import Usage
 from apps.fleet.launcher import Run, read_run
 from apps.fleet.places import home_id
@@ -40,7 +42,10 @@ def test_one_with_hostile_files_does_not_keep_the_others(fleet, script):
     assert good.exit_code == 0
     assert time.monotonic() - begun < 5
     fleet.do("kill", hostile)
+    fleet.supervisor.tick()
+    fleet.ahead = timedelta(seconds=ENDING_LIMIT)  # of the one whose logger waits for its own pipe
     fleet.until_ended(hostile)
+    fleet.until(lambda: not fleet.launchers())
     assert not fleet.processes()
 
 

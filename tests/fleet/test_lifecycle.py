@@ -144,13 +144,15 @@ def test_a_stop_asks_first_and_ends_it_after_the_grace():
 
 def test_a_launcher_that_never_writes_a_pid_is_ended_after_its_time():
     starting = {"state": "starting", "launched": False, "launcher": True, "exited": False}
-    assert steps(**starting, seconds_since_launch=(None, 1.0), left=0) == {Step.NOTHING}
-    assert steps(**starting, seconds_since_launch=STARTING_LIMIT + 1) == {Step.DESTROY}
+    not_killed = {"desired": ("held", "running", "paused", "stopped")}
+    assert steps(**starting, **not_killed, seconds_since_launch=(None, 1.0)) == {Step.NOTHING}
+    assert steps(**starting, seconds_since_launch=STARTING_LIMIT + 1) == {Step.ABANDON}
 
 
 def test_a_kill_does_not_wait_for_a_pid():
     starting = {"state": "starting", "launched": False, "exited": False, "seconds_since_launch": 1.0}
     assert steps(**starting, left=2, desired="killed") == {Step.DESTROY}
+    assert steps(**starting, launcher=True, desired="killed") == {Step.DESTROY}
     assert steps(**starting, left=2, desired=("running", "paused", "stopped")) == {Step.NOTHING}
 
 

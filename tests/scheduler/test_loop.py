@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from apps.capacity import leases
@@ -50,9 +50,12 @@ def test_a_step_that_fails_does_not_keep_the_others(caplog):
     assert "broken failed; it is tried again at the next tick" in caplog.text
 
 
-def test_a_database_that_refuses_is_no_reason_to_end(monkeypatch):
+@pytest.mark.parametrize(
+    "error", [OperationalError("database is locked"), InterfaceError("connection already closed")]
+)
+def test_a_database_that_refuses_is_no_reason_to_end(monkeypatch, error):
     def refuse(**options):
-        raise OperationalError("database is locked")
+        raise error
 
     monkeypatch.setattr(leases, "acquire", refuse)
 
