@@ -1,7 +1,7 @@
 import sys
 from argparse import REMAINDER, ArgumentParser, FileType
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 from django.utils import timezone
 
@@ -94,14 +94,13 @@ class Command(OperatorCommand):
 
     def request(self, options: dict[str, Any]) -> WaveRequest:
         command = options["command"]
-        prompt_file = options["prompt_file"]
         return WaveRequest(
             repository=options["repository"],
             preset=options["preset"],
             agents=options["agents"],
             step_size=options["wave_size"],
             pause_ms=options["pause_ms"],
-            prompt=prompt_file.read() if prompt_file else options["prompt"],
+            prompt=read_prompt(options["prompt_file"]) if options["prompt_file"] else options["prompt"],
             command=command[1:] if command[:1] == ["--"] else command,
             role=options["role"],
             memory_budget_mb=options["memory_mb"],
@@ -175,6 +174,15 @@ def find(label: str) -> Wave:
     if wave is None:
         raise WaveRefused(f"There is no wave “{label}”: `wave list --all` shows them.")
     return wave
+
+
+def read_prompt(file: TextIO) -> str:
+    try:
+        return file.read()
+    except UnicodeDecodeError:
+        raise WaveRefused(f"The prompt file {file.name} is no text in UTF-8: convert it first.") from None
+    except OSError as error:
+        raise WaveRefused(f"The prompt file {file.name} can't be read: {error.strerror}.") from None
 
 
 def known_repository(name_or_path: str) -> str:
