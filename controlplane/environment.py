@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
+CONNECT_SECONDS = 10.0  # that PostgreSQL is waited for
 FALSE_WORDS = {"0", "false", "no", "off", ""}
 
 
@@ -76,7 +77,7 @@ def database_from_url(url: str, home: Path) -> dict[str, Any]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": unquote(parts.hostname or "") or query.pop("host", ""),
             "PORT": str(parts.port or ""),
-            "OPTIONS": {"pool": {"min_size": 1, "max_size": 8}, **query},
+            "OPTIONS": {"pool": {"min_size": 1, "max_size": 8, "timeout": CONNECT_SECONDS}, **query},
         }
     raise ImproperlyConfigured(
         f"DATABASE_URL has the scheme {parts.scheme!r}: use postgresql://USER:PASSWORD@HOST/NAME or sqlite:///PATH."

@@ -24,7 +24,8 @@ SWARMYARD_GATEWAY_BIND = env_str("SWARMYARD_GATEWAY_BIND", "127.0.0.1")
 SECRET_KEY = env_str("SECRET_KEY", "") or local_secret_key(SWARMYARD_HOME)
 SECRET_KEY_IS_SET = bool(env_str("SECRET_KEY", ""))
 ALLOWED_HOSTS_ARE_SET = bool(env_list("ALLOWED_HOSTS", []))
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
+# This machine itself always: `manage.py up` and probes ask there whether we are ready.
+ALLOWED_HOSTS = [*env_list("ALLOWED_HOSTS", []), "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [])
 
 INSTALLED_APPS = [
@@ -118,6 +119,7 @@ BEHIND_TLS = env_bool("SWARMYARD_TLS", False)
 SESSION_COOKIE_SECURE = BEHIND_TLS
 CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = BEHIND_TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz/"]  # probes come past the proxy
 SECURE_HSTS_SECONDS = env_int("SWARMYARD_HSTS_SECONDS", 3600) if BEHIND_TLS else 0
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

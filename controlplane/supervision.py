@@ -8,9 +8,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from apps.fleet.reaper import descendants
+from apps.lib import procfs
 from apps.lib.loops import end_with_parent
 
 LOG_BYTES = 5_000_000
@@ -18,6 +21,7 @@ LINE_LIMIT = 65_536
 CALM_AFTER = 60.0  # seconds of life after which a process counts as well again
 LONGEST_BACK_OFF = 10.0
 TERM_SECONDS = 10.0
+AGENTS_BELOW = "host"  # the process whose children shall live on
 
 
 @dataclass(slots=True)
@@ -58,8 +62,14 @@ class Supervision:
         logs.mkdir(exist_ok=True, mode=0o700)
         self.services = [Service(name, argv, log=file_log(name, logs)) for name, argv in commands.items()]
 
+    def named(self, name: str) -> Service:
+        return next(service for service in self.services if service.name == name)
+
     def start(self, name: str) -> None:
-        self.start_service(next(service for service in self.services if service.name == name))
+        self.start_service(self.named(name))
+
+    def is_alive(self, name: str) -> bool:
+        return self.named(name).alive
 
     def start_all(self) -> None:
         for service in self.services:
@@ -108,18 +118,38 @@ class Supervision:
 
 
 def end(services: Sequence[Service]) -> None:
-    for service in services:
-        if service.alive and service.child:
-            service.child.terminate()
-    deadline = time.monotonic() + TERM_SECONDS
-    for service in services:
-        if service.child is None:
-            continue
-        try:
-            service.child.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+    """Ask once, and again at half time: a worker finishes its job first, and drops it when it is asked twice."""
+    alive = [service for service in services if service.alive]
+    below: dict[int, int] = {}
+    for _ in range(2):
+        below |= helpers_of(alive)
+        for service in alive:
+            if service.child:
+                service.child.terminate()
+        alive = wait_for(alive, TERM_SECONDS / 2)
+    for service in alive:
+        if service.child:
             os.killpg(service.child.pid, signal.SIGKILL)
             service.child.wait()
+    for pid, ticks in below.items():
+        procfs.signal_process(pid, ticks, signal.SIGKILL)
+
+
+def wait_for(services: Sequence[Service], seconds: float) -> list[Service]:
+    """Those that are still there after so long."""
+    deadline = time.monotonic() + seconds
+    for service in services:
+        if service.child:
+            with suppress(subprocess.TimeoutExpired):
+                service.child.wait(max(0.0, deadline - time.monotonic()))
+    return [service for service in services if service.alive]
+
+
+def helpers_of(services: Sequence[Service]) -> dict[int, int]:
+    """What they started, as a worker its job and that its git: pid to start time. Not what the host started: agents."""
+    roots = [service.child.pid for service in services if service.child and service.name != AGENTS_BELOW]
+    processes = procfs.read_processes()
+    return {pid: processes[pid].start_ticks for pid in descendants(processes, roots) if pid not in roots}
 
 
 def file_log(name: str, directory: Path) -> logging.Logger:

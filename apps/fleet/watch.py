@@ -18,13 +18,17 @@ from apps.fleet.places import marker, run_dir
 from apps.fleet.reaper import Tree
 from apps.lib.paths import write_whole
 from apps.lib.procfs import Process, read_io
+from apps.lib.regular import read_regular
 from apps.telemetry.domain.sample import Reading
 
 log = logging.getLogger(__name__)
 
 READ_AT_ONCE = 262_144  # bytes of output that one look reads of one agent
 LAG_ALLOWED = 4_000_000  # an agent that prints faster than that is skipped forward
+KEPT_BYTES = 65_536  # far more than is ever kept in one file
 USAGE_BEFORE = "usage-before"  # in the run directory, from the order on
+# An agent may have written there instead of us; JSON that is nested deeply ends in a RecursionError.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -188,7 +192,7 @@ def recorded_usage(agent: Agent) -> Usage:
 def kept_usage(directory: Path) -> Usage | None:
     """What the epochs before this one used: a tool's totals are those of one process, the row's of all."""
     try:
-        found = json.loads((directory / USAGE_BEFORE).read_bytes())
+        found = json.loads(read_regular(directory / USAGE_BEFORE, KEPT_BYTES))
         return Usage(
             count(found["tokens_in"]),
             count(found["tokens_out"]),
@@ -196,7 +200,7 @@ def kept_usage(directory: Path) -> Usage | None:
             count(found["cache_creation"]),
             money(found["cost_usd"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except UNREADABLE:
         return None
 
 
@@ -210,7 +214,7 @@ def keep_result(directory: Path, result: Result) -> None:
 
 def kept_result(directory: Path) -> Result | None:
     try:
-        found = json.loads((directory / "result").read_bytes())
+        found = json.loads(read_regular(directory / "result", KEPT_BYTES))
         return Result(bool(found["ok"]), str(found["text"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except UNREADABLE:
         return None

@@ -5,13 +5,20 @@ Exit 0: done. 1: refused or failed. 2: wrong usage (argparse does that).
 
 import json
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError
 from django.core.management.base import CommandParser as DjangoParser
 from django.db import OperationalError, ProgrammingError
+
+
+def whole_number(text: str) -> int:
+    """For options that count something: argparse tells what is wrong with it."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
 
 
 class UsageParser(DjangoParser):

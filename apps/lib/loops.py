@@ -7,6 +7,7 @@ import threading
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)  # found now: between fork and exec there may be no loading
 
 
 class StopSignal:
@@ -29,4 +30,4 @@ class StopSignal:
 
 def end_with_parent() -> None:
     """Ask the kernel for SIGTERM when the parent dies, whatever way it dies. For a child, before it execs."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

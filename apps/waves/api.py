@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 
 from apps.access.api_auth import actor_of
 from apps.access.roles import require
@@ -106,7 +106,7 @@ def list_waves(request: HttpRequest, open_only: bool = False, limit: int = 100) 
 @router.post("", response={201: WaveOut}, summary="Start a wave")
 def start_wave(request: HttpRequest, body: WaveIn) -> Any:
     wave = actions.start_wave(request=body.request(), actor=actor_of(request), now=timezone.now())
-    return 201, wave_data(wave)
+    return Status(201, wave_data(wave))
 
 
 @router.post("/plan", response=PlanOut, summary="Show what starting it would do")

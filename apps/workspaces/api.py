@@ -4,7 +4,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 
 from apps.access.api_auth import actor_of
 from apps.workspaces.actions import add_repository
@@ -39,7 +39,7 @@ def list_repositories(request: HttpRequest) -> Any:
 @router.post("", response={201: RepositoryOut}, summary="Register a repository")
 def add(request: HttpRequest, body: RepositoryIn) -> Any:
     added = add_repository(**body.dict(), actor=actor_of(request), now=timezone.now())
-    return 201, repository_data(added)
+    return Status(201, repository_data(added))
 
 
 @router.get("/{name}", response=RepositoryOut, summary="Show a repository")

@@ -75,8 +75,9 @@ function layout(chart, top) {
     xaxis: {
       type: "date",
       range: [localTime(data.times[0]), localTime(data.times[data.times.length - 1])],
-      nticks: 6,
-      tickformat: data.times[data.times.length - 1] - data.times[0] < 150 ? "%H:%M:%S" : "%H:%M",
+      // Labels with seconds are wide, and two alike say nothing.
+      nticks: window.innerWidth < 500 ? 4 : 6,
+      tickformat: data.times[data.times.length - 1] - data.times[0] < 900 ? "%H:%M:%S" : "%H:%M",
       showgrid: false,
       zeroline: false,
       fixedrange: true,

@@ -24,7 +24,7 @@ def test_a_prompt_file_that_is_no_text_is_refused(tmp_path, capsys, command):
 
     said = capsys.readouterr()
     assert end.value.code == 1
-    assert "no text in UTF-8" in json.loads(said.out)["error"]
+    assert "no UTF-8 text" in json.loads(said.out)["error"]
     assert "Traceback" not in said.err
 
 

@@ -1,6 +1,8 @@
 """What an operator asks for when starting a wave, checked without touching anything."""
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
 
 from apps.lib.text import can_be_stored
 
@@ -31,6 +33,13 @@ class WaveRequest:
     idempotency_key: str | None = None
 
 
+def fingerprint(request: WaveRequest, repository: str) -> str:
+    """Two requests with the same one ask for the same. `repository`: what the name or path in it stands for."""
+    fields = asdict(request) | {"repository": repository}
+    del fields["idempotency_key"]
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
 def problems(request: WaveRequest) -> dict[str, str]:
     """Field -> what is wrong with it and what to give instead; empty when the request can stand."""
     found = {}
@@ -52,7 +61,7 @@ def problems(request: WaveRequest) -> dict[str, str]:
         found["prompt"] = (
             f"The prompt has {len(request.prompt)} characters: at most {MAX_PROMPT} are passed on."
         )
-    return found | text_problems(request)
+    return text_problems(request) | found
 
 
 def text_problems(request: WaveRequest) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from django.utils import timezone
 
 from apps.access.actions import make_sign_in_link
@@ -56,7 +57,7 @@ class Command(BaseCommand):
         gateway = options["gateway_bind"], gateway_port
         self.refuse_early((bind, port), gateway)
         stop = StopSignal()
-        call_command("migrate", verbosity=0, interactive=False)
+        migrate()
         supervision = self.supervision((bind, port), gateway)
         try:
             self.run(supervision, stop, bind, port, options["user"])
@@ -109,7 +110,7 @@ class Command(BaseCommand):
     def run(self, supervision: Supervision, stop: StopSignal, bind: str, port: int, user: str) -> None:
         if settings.REDIS_IS_EMBEDDED:
             supervision.start("redis")
-            wait_for_redis(stop)
+            wait_for_redis(supervision, stop)
         supervision.start_all()
         address = f"http://{reachable(bind)}:{port}"
         if self.wait_until_ready(supervision, stop, address):
@@ -150,6 +151,13 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
+def migrate() -> None:
+    try:
+        call_command("migrate", verbosity=0, interactive=False)
+    except DatabaseError as error:
+        raise CommandError(f"The database can't be used: {error} Check DATABASE_URL.") from error
+
+
 def reachable(bind: str) -> str:
     """The address under which this machine reaches what listens on `bind`."""
     if bind in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
@@ -168,14 +176,15 @@ def is_taken(bind: str, port: int) -> bool:
     return False
 
 
-def wait_for_redis(stop: StopSignal) -> None:
+def wait_for_redis(supervision: Supervision, stop: StopSignal) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not stop.is_set:
         try:
             ping()
         except RedisUnavailable as error:
-            if time.monotonic() > deadline:
-                raise CommandError(f"{error} See {settings.SWARMYARD_HOME}/logs/redis.log.") from error
+            if time.monotonic() > deadline or not supervision.is_alive("redis"):
+                log = settings.SWARMYARD_HOME / "logs" / "redis.log"
+                raise CommandError(f"Redis didn't start: see {log}.") from error
             stop.event.wait(0.05)
         else:
             return

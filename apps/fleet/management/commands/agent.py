@@ -13,7 +13,7 @@ from apps.fleet.exceptions import AgentRefused
 from apps.fleet.models import ENDED, Agent
 from apps.fleet.places import run_dir
 from apps.fleet.serial import agent_data
-from apps.lib.cli import OperatorCommand, table
+from apps.lib.cli import OperatorCommand, table, whole_number
 from apps.lib.text import terminal_text
 
 SUMMARIES = {
@@ -38,7 +38,10 @@ class Command(OperatorCommand):
         log = self.subcommand(commands, "log", "Print what it printed.")
         log.add_argument("agent", metavar="ID")
         log.add_argument(
-            "--lines", type=int, default=50, help="the last N lines (%(default)s); 0: all that is kept"
+            "--lines",
+            type=whole_number,
+            default=50,
+            help="the last N lines (%(default)s); 0: all that is kept",
         )
         for name, summary in SUMMARIES.items():
             self.subcommand(commands, name, summary).add_argument(
@@ -122,7 +125,7 @@ def steer(verb: str, name: str) -> tuple[Any, str]:
 
 def find(name: str) -> Agent:
     agents = Agent.objects.select_related("host")
-    agent = agents.filter(pk=int(name)).first() if name.isdigit() else agents.filter(name=name).first()
+    agent = agents.filter(pk=int(name)).first() if name.isdecimal() else agents.filter(name=name).first()
     if agent is None:
         raise AgentRefused(f"There is no agent “{name}”: `agent list --all` shows them.")
     return agent

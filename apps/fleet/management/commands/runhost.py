@@ -16,7 +16,7 @@ from apps.lib.filelock import FileLock, HeldElsewhere
 from apps.lib.loops import StopSignal
 
 log = logging.getLogger(__name__)
-QUICK_LOOK = 0.02  # seconds between looks while something starts or ends
+QUICK_LOOK = 0.04  # seconds between looks while something starts or ends
 
 
 class Command(BaseCommand):

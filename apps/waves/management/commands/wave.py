@@ -1,7 +1,7 @@
 import sys
 from argparse import REMAINDER, ArgumentParser, FileType
 from dataclasses import replace
-from typing import Any, TextIO
+from typing import Any
 
 from django.utils import timezone
 
@@ -9,7 +9,7 @@ from apps.access.exceptions import NotAllowed
 from apps.access.roles import shell_actor
 from apps.lib.cli import OperatorCommand, table
 from apps.waves import actions
-from apps.waves.domain.request import POLICIES, WaveRequest, problems
+from apps.waves.domain.request import MAX_PROMPT, POLICIES, WaveRequest, problems
 from apps.waves.exceptions import WaveRefused
 from apps.waves.models import Wave, WaveState
 from apps.waves.planning import plan_wave
@@ -100,7 +100,7 @@ class Command(OperatorCommand):
             agents=options["agents"],
             step_size=options["wave_size"],
             pause_ms=options["pause_ms"],
-            prompt=read_prompt(options["prompt_file"]) if options["prompt_file"] else options["prompt"],
+            prompt=prompt_of(options),
             command=command[1:] if command[:1] == ["--"] else command,
             role=options["role"],
             memory_budget_mb=options["memory_mb"],
@@ -169,20 +169,21 @@ class Command(OperatorCommand):
         return wave_data(wave), f"{wave.label} is {wave.get_state_display().lower()}."
 
 
+def prompt_of(options: dict[str, Any]) -> str:
+    file = options["prompt_file"]
+    if file is None:
+        return str(options["prompt"])
+    try:
+        return str(file.read(MAX_PROMPT + 1))
+    except UnicodeDecodeError as error:
+        raise WaveRefused(f"{file.name} is no UTF-8 text: {error}.") from error
+
+
 def find(label: str) -> Wave:
     wave = Wave.objects.filter(label=label if label.startswith("w") else f"w{label}").first()
     if wave is None:
         raise WaveRefused(f"There is no wave “{label}”: `wave list --all` shows them.")
     return wave
-
-
-def read_prompt(file: TextIO) -> str:
-    try:
-        return file.read()
-    except UnicodeDecodeError:
-        raise WaveRefused(f"The prompt file {file.name} is no text in UTF-8: convert it first.") from None
-    except OSError as error:
-        raise WaveRefused(f"The prompt file {file.name} can't be read: {error.strerror}.") from None
 
 
 def known_repository(name_or_path: str) -> str:
