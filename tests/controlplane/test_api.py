@@ -25,7 +25,7 @@ WAVE = {"repository": "project", "preset": "command", "agents": 2, "command": ["
 ENDPOINTS = [
     ("GET", "/waves", None, Role.VIEWER, 200),
     ("POST", "/waves", WAVE, Role.OPERATOR, 201),
-    ("POST", "/waves/plan", WAVE, Role.VIEWER, 200),
+    ("POST", "/waves/plan", WAVE, Role.OPERATOR, 200),
     ("GET", "/waves/{wave}", None, Role.VIEWER, 200),
     ("POST", "/waves/{wave}/pause", None, Role.OPERATOR, 200),
     ("POST", "/waves/{wave}/resume", None, Role.OPERATOR, 200),
