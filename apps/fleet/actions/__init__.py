@@ -1,2 +1,2 @@
 """The only places that write hosts and agents: `operate` for people, `prepare` for waves, `observe` and `revive` for
-`runhost`."""
+`runhost`; `tidy` removes what they leave behind."""
