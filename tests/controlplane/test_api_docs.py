@@ -18,7 +18,9 @@ def test_the_documentation_loads_nothing_from_elsewhere():
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.content.decode())
     assert loaded
     assert [address for address in loaded if "//" in address] == []
-    assert [client.get(address).status_code for address in loaded if address.endswith((".js", ".css"))] == [200] * 3
+    assert [client.get(address).status_code for address in loaded if address.endswith((".js", ".css"))] == [
+        200
+    ] * 3
 
 
 def test_it_has_no_script_that_the_content_security_policy_refuses():
