@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from apps.capacity import leases
 from apps.waves.advance import advance_open_waves
@@ -22,7 +22,7 @@ def tick(now: datetime, *, holder: str, steps: tuple[Callable[[datetime], None],
     try:
         if leases.acquire(name=LEASE, holder=holder, now=now, seconds=LEASE_SECONDS) is None:
             return False
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         log.exception("the database refused; looking again in a moment")
         close_old_connections()
         return False

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
 from apps.events.hints import HintListener
@@ -48,7 +48,7 @@ def round_of(supervisor: Supervisor) -> bool:
     """One round. A database that is away or busy is no reason to end: the agents run on meanwhile."""
     try:
         return supervisor.tick()
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         log.exception("the database refused; looking again in a moment")
         close_old_connections()
         supervisor.doubt()
