@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -25,6 +26,7 @@ api = NinjaAPI(
     description='Everything the console does. Errors are `{"error": "what is wrong and what to do"}`.',
     urls_namespace="api",
     auth=AUTHENTICATION,
+    docs_decorator=login_required,
 )
 api.add_router("/waves", waves)
 api.add_router("/agents", agents)

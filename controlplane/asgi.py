@@ -2,6 +2,7 @@
 
 import os
 
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
@@ -13,6 +14,9 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 from channels.sessions import SessionMiddlewareStack  # noqa: E402
 
 from apps.console.routing import websocket_urlpatterns  # noqa: E402
+from controlplane.doors import refuse_open_door  # noqa: E402
+
+refuse_open_door(settings.SWARMYARD_BIND)
 
 application = ProtocolTypeRouter(
     {

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import django
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
 django.setup()
@@ -13,6 +14,9 @@ django.setup()
 from daphne.ws_protocol import WebSocketProtocol  # noqa: E402
 
 from apps.gateway.routing import SOCKETS  # noqa: E402
+from controlplane.doors import refuse_open_door  # noqa: E402
+
+refuse_open_door(settings.SWARMYARD_GATEWAY_BIND)
 
 # Daphne refuses a message above 1 MiB by its header, before it comes. By default it then cuts the connection, and
 # the client can't tell why; this way it closes with 1009 and throws away what still arrives.

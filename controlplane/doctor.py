@@ -118,8 +118,9 @@ def check_database() -> Finding:
 
 
 def check_bind() -> Finding:
-    problem = bind_problem(settings.SWARMYARD_BIND)
-    return Finding("bind", "error" if problem else "ok", settings.SWARMYARD_BIND, problem)
+    binds = list(dict.fromkeys((settings.SWARMYARD_BIND, settings.SWARMYARD_GATEWAY_BIND)))
+    problems = [problem for bind in binds if (problem := bind_problem(bind))]
+    return Finding("bind", "error" if problems else "ok", ", ".join(binds), " ".join(problems))
 
 
 def check_hosts() -> Finding:

@@ -20,6 +20,7 @@ SWARMYARD_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 DEBUG = env_bool("SWARMYARD_DEBUG", False)
 SWARMYARD_BIND = env_str("SWARMYARD_BIND", "127.0.0.1")
+SWARMYARD_GATEWAY_BIND = env_str("SWARMYARD_GATEWAY_BIND", "127.0.0.1")
 SECRET_KEY = env_str("SECRET_KEY", "") or local_secret_key(SWARMYARD_HOME)
 SECRET_KEY_IS_SET = bool(env_str("SECRET_KEY", ""))
 ALLOWED_HOSTS_ARE_SET = bool(env_list("ALLOWED_HOSTS", []))
@@ -52,6 +53,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "controlplane.health.Probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -99,6 +101,15 @@ RQ_QUEUES = {
 }
 
 LOGIN_URL = "sign-in"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
 LOGIN_REDIRECT_URL = "yard"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True

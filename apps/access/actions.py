@@ -40,10 +40,28 @@ def redeem_sign_in_link(*, token: str, now: datetime) -> Any:
             "This sign-in link is unknown, expired or used already. `python manage.py signin` makes a new one."
         )
     user = SignInLink.objects.select_related("user").get(token_hash=token_hash(token)).user
-    name = user.get_username()
-    actor = Actor("user", name, role_of(user) or Role.VIEWER)
-    record(Fact("access.signed_in", actor, f"{name} signed in by link", subject=name))
+    note_sign_in(user=user, way="link")
     return user
+
+
+def note_sign_in(*, user: Any, way: str) -> None:
+    name = user.get_username()
+    record(Fact("access.signed_in", person(user), f"{name} signed in by {way}", subject=name))
+
+
+def note_failed_sign_in(*, username: str, address: str) -> None:
+    """Whoever it was isn't known: the name is what they gave. The caller bounds how many there are."""
+    text = f"failed sign-in as “{username}” from {address or 'an unknown address'}"
+    record(Fact("access.sign_in_failed", YARD, text, subject=username))
+
+
+def note_sign_out(*, user: Any) -> None:
+    name = user.get_username()
+    record(Fact("access.signed_out", person(user), f"{name} signed out", subject=name))
+
+
+def person(user: Any) -> Actor:
+    return Actor("user", user.get_username(), role_of(user) or Role.VIEWER)
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import add_never_cache_headers
 
 from apps.access.exceptions import NotAllowed
 from apps.console.pages import is_htmx, refused, role_in
@@ -15,6 +16,8 @@ OTHER_DOORS = ("/api/", "/healthz/")
 
 
 class SignInRequired(LoginRequiredMiddleware):
+    """Also keeps what it lets through out of caches: after signing out, "back" shows nothing."""
+
     def process_view(
         self, request: HttpRequest, view_func: Callable[..., Any], view_args: Any, view_kwargs: Any
     ) -> HttpResponseBase | None:
@@ -38,6 +41,11 @@ class SignInRequired(LoginRequiredMiddleware):
         if isinstance(exception, NotAllowed) and not request.path.startswith(OTHER_DOORS):
             return refused(request, str(exception))
         return None
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if hasattr(request, "yard_role") and not response.has_header("Cache-Control"):
+            add_never_cache_headers(response)
+        return response
 
 
 def go_to_sign_in() -> HttpResponse:

@@ -13,7 +13,7 @@ from apps.access.exceptions import NotAllowed
 from apps.access.roles import actor_for, require
 from apps.console.catalogue import REGIONS
 from apps.console.moment import Moment
-from apps.console.regions import DEFAULT_WINDOW, WINDOW_WORDS, Fragment, View
+from apps.console.regions import DEFAULT_WINDOW, PARAMETERS, WINDOW_WORDS, Fragment, View
 from apps.events.domain.actor import Actor, Role
 from apps.fleet.exceptions import AgentRefused
 from apps.waves.exceptions import WaveRefused
@@ -69,7 +69,7 @@ def page(
 
 def windows(request: HttpRequest) -> list[dict[str, Any]]:
     """The switch between spans of time, as links that keep the rest of the address."""
-    current = request.GET.get("window", DEFAULT_WINDOW)
+    current = PARAMETERS["window"](request.GET.get("window", "")) or DEFAULT_WINDOW
     found = []
     for key, word in WINDOW_WORDS.items():
         query = request.GET.copy()

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from apps.events.domain.actor import Actor
 from apps.events.hints import publish_on_commit
 from apps.events.models import Event, clean_text
+
+KEPT_FOR = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,15 @@ def record_all(facts: Iterable[Fact]) -> None:
     for topic, pk in {(row.topic, row.subject_id) for row in rows}:
         if topic and pk is not None:
             publish_on_commit(topic, pk)
+
+
+def forget_old_events(*, now: datetime, limit: int) -> int:
+    """Remove the oldest `limit` of those that are kept no longer. Returns how many were removed."""
+    old = Event.objects.filter(at__lt=now - KEPT_FOR).order_by("at")
+    pks = list(old.values_list("pk", flat=True)[:limit])
+    if pks:
+        Event.objects.filter(pk__in=pks).delete()
+    return len(pks)
 
 
 def as_row(fact: Fact) -> Event:

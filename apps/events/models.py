@@ -14,7 +14,8 @@ class EventQuerySet(models.QuerySet["Event"]):
 
 
 class Event(models.Model):
-    """An append-only fact: the audit trail and the live feed. Rows are never changed."""
+    """An append-only fact: the audit trail and the live feed. Rows are never changed, and removed
+    only for their age."""
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     kind = models.CharField(max_length=60, db_index=True)

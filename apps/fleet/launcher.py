@@ -14,12 +14,14 @@ from pathlib import Path
 
 from apps.lib import procfs
 from apps.lib.process import ProgramMissing, spawn_detached
+from apps.lib.regular import opened_regular
 
 MARKER = "SWARMYARD_RUN"  # in the environment of an agent and of all that it starts
 LAUNCH_MARKER = "SWARMYARD_LAUNCH"  # the same value, in the environment of its launcher and logger
 SCRIPT = Path(__file__).with_name("launcher.sh")
 TOOLS = ("stdbuf", "head", "timeout", "cat", "rm", "wc", "sleep")
 SEGMENT_BYTES = 10_000_000  # two of them are kept
+MOST_PID = 2**22  # the kernel's own limit
 SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -107,23 +109,24 @@ def _create(path: Path, text: str) -> None:
 
 def read_run(run_dir: Path) -> Run:
     """What the launcher has written so far; of a directory that isn't there, nothing."""
-    pid, exit_code = run_dir / "pid", run_dir / "exit"
-    started, ended = _numbers(pid), _numbers(exit_code)
+    (started, started_at), (ended, ended_at) = _numbers(run_dir / "pid"), _numbers(run_dir / "exit")
     run = Run(None, None, None)
-    if len(started) == 2:
-        run = replace(run, pid=started[0], start_ticks=started[1], started_at=pid.stat().st_mtime)
+    if len(started) == 2 and started[0] <= MOST_PID:
+        run = replace(run, pid=started[0], start_ticks=started[1], started_at=started_at)
     if len(ended) == 1 and ended[0] <= 255:
-        run = replace(run, exit_code=ended[0], ended_at=exit_code.stat().st_mtime)
+        run = replace(run, exit_code=ended[0], ended_at=ended_at)
     return run
 
 
-def _numbers(path: Path) -> list[int]:
-    """None of what isn't one: an agent could write here, and must not be able to end the loop that reads it."""
+def _numbers(path: Path) -> tuple[list[int], float | None]:
+    """The numbers in a file, and when it was written. None of what isn't one: an agent could write here, and
+    must not be able to end or hold up the loop that reads it."""
     try:
-        words = path.read_bytes()[:100].split()
+        with opened_regular(path) as fd:
+            words, at = os.read(fd, 100).split(), os.fstat(fd).st_mtime
     except OSError:
-        return []
-    return [int(word) for word in words if word.isdigit() and len(word) <= 18]
+        return [], None
+    return [int(word) for word in words if word.isdigit() and len(word) <= 18], at
 
 
 def _launcher_environment(env: Mapping[str, str]) -> dict[str, str]:

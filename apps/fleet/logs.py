@@ -5,13 +5,20 @@ remove a segment at any moment; what is then missing at the front is reported as
 """
 
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.lib.regular import opened_regular, read_regular
+
 BLOCK = 256 * 1024
 LINE_LIMIT = 2000  # bytes of a line that a search returns
+# Strict and bounded: an agent may put any file beside these, and an offset has to fit into its row.
+SEGMENT_NAME = re.compile(r"out\.([1-9][0-9]{0,8})", re.ASCII)
+SEGMENT_LENGTH = re.compile(rb"([1-9][0-9]{0,8})\n?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,8 @@ def read(run_dir: Path, offset: int, limit: int = BLOCK) -> Chunk:
             return Chunk(b"", min(start, end), min(start, end))
         at = max(start, segment.start)
         try:
-            with segment.path.open("rb") as file:
-                data = os.pread(file.fileno(), limit, at - segment.start)
+            with opened_regular(segment.path) as fd:
+                data = os.pread(fd, min(limit, segment.end - at), at - segment.start)
         except FileNotFoundError:  # rotated away since it was listed
             continue
         return Chunk(data, at, at + len(data), skipped=at - start)
@@ -137,17 +144,27 @@ def _chunks(run_dir: Path, start: int, end: int) -> Iterator[Chunk]:
 def _segments(run_dir: Path) -> list[_Segment]:
     """Oldest first. A segment begins where a full one before it would have ended."""
     try:
-        length = int((run_dir / "segment").read_text("ascii"))
-    except (FileNotFoundError, ValueError):
+        stated = SEGMENT_LENGTH.fullmatch(read_regular(run_dir / "segment", 100))
+    except OSError:
         return []
+    if stated is None:
+        return []
+    length = int(stated[1])
     while numbers := _numbers(run_dir):
         # Listed again when one went away meanwhile: the others may be gone too, and new ones there.
         with suppress(FileNotFoundError):
-            return [
-                _Segment(path := run_dir / f"out.{number}", (number - 1) * length, path.stat().st_size)
-                for number in numbers
-            ]
+            found = [_segment(run_dir, number, length) for number in numbers]
+            return [segment for segment in found if segment]
     return []
+
+
+def _segment(run_dir: Path, number: int, length: int) -> _Segment | None:
+    """None for what is no file. One that is longer than a segment isn't the logger's work beyond that."""
+    path = run_dir / f"out.{number}"
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return _Segment(path, (number - 1) * length, min(status.st_size, length))
 
 
 def _numbers(run_dir: Path) -> list[int]:
@@ -155,4 +172,4 @@ def _numbers(run_dir: Path) -> list[int]:
         names = os.listdir(run_dir)  # noqa: PTH208 - called for each viewer of each agent
     except FileNotFoundError:
         return []
-    return sorted(int(name[4:]) for name in names if name.startswith("out.") and name[4:].isdigit())
+    return sorted(int(match[1]) for name in names if (match := SEGMENT_NAME.fullmatch(name)))

@@ -98,6 +98,12 @@ class Tree:
         return self.members.keys() - known
 
 
+def kill_launcher_side(marker: str, seen: Survey) -> int:
+    """Launcher and logger of an agent, which otherwise end by themselves: only for those that never will."""
+    pids = seen.launchers.get(marker, ())
+    return sum(signal_process(pid, seen.processes[pid].start_ticks, signal.SIGKILL) for pid in pids)
+
+
 def _same(process: Process | None, start_ticks: int) -> bool:
     return process is not None and process.start_ticks == start_ticks
 

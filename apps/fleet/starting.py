@@ -1,9 +1,11 @@
 """From an agent's row to its launch: argv, environment, stdin."""
 
+import json
 import os
 import sys
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from django.conf import settings
@@ -13,24 +15,17 @@ from apps.fleet.domain.preset import Launch, LaunchValues, Preset, launch_enviro
 from apps.fleet.launcher import MARKER, Order
 from apps.fleet.models import Agent
 from apps.fleet.places import marker, run_dir
+from apps.fleet.watch import USAGE_BEFORE, recorded_usage
+from apps.lib.environment import passed_on
 
 MB = 1024 * 1024
-# The control plane's own secrets and addresses are nothing to an agent, and neither is another checkout's git.
-PRIVATE = (
-    "SECRET_KEY",
-    "DATABASE_URL",
-    "REDIS_URL",
-    "DJANGO_SETTINGS_MODULE",
-    "ALLOWED_HOSTS",
-    "CSRF_TRUSTED_ORIGINS",
-)
-PRIVATE_PREFIXES = ("SWARMYARD_", "GIT_", "HONCHO_")
 
 
 def order_for(agent: Agent, preset: Preset, token: str) -> Order:
     """What the launcher is to start for this epoch. Raises LaunchRefused or PresetError for people to read."""
     directory = run_dir(agent)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(directory / USAGE_BEFORE, json.dumps(asdict(recorded_usage(agent))).encode())
     launch = render(preset, values_for(agent, directory))
     return Order(
         run_dir=directory,
@@ -58,12 +53,7 @@ def values_for(agent: Agent, directory: Path) -> LaunchValues:
 
 
 def environment_for(agent: Agent, launch: Launch, token: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    passed = {
-        name: value
-        for name, value in inherited.items()
-        if name not in PRIVATE and not name.startswith(PRIVATE_PREFIXES)
-    }
-    return launch_environment(launch, passed) | {
+    return launch_environment(launch, passed_on(inherited)) | {
         MARKER: marker(agent),
         "SWARMYARD_AGENT": agent.name,
         "SWARMYARD_WAVE": agent.group,

@@ -1,46 +1,48 @@
 """The loop of `runhost`: compare what is wanted with what is there, and make it so. It may be killed at any line."""
 
 import logging
-import os
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, DataError, InterfaceError, transaction
 
 from apps.fleet import cgroup, reaper
 from apps.fleet.actions import observe
-from apps.fleet.actions.observe import HostReading, Sighting
-from apps.fleet.domain.lifecycle import Ending, Seen, Step, Wanted, ending, never_started, next_step
+from apps.fleet.actions.observe import Sighting
+from apps.fleet.domain.lifecycle import (
+    ENDING_LIMIT,
+    HURRY,
+    STARTING_LIMIT,
+    Ending,
+    Seen,
+    Step,
+    never_launched,
+    never_started,
+    next_step,
+)
 from apps.fleet.domain.preset import LaunchRefused, Preset, PresetError
 from apps.fleet.launcher import AlreadyLaunched, MarkerIndex, Run, launch, read_run
+from apps.fleet.look import Look, ending_of, is_just_starting, note, wanted
 from apps.fleet.models import Agent, Desired, Host, State
-from apps.fleet.places import home_id, marker, run_dir
+from apps.fleet.places import home_id, run_dir
 from apps.fleet.presets import load_presets
 from apps.fleet.reaper import Survey
 from apps.fleet.starting import order_for
+from apps.fleet.surroundings import host_reading, is_of_this_run, send, tidy_after, words_of
 from apps.fleet.tokens import new_agent_token, token_hash
 from apps.fleet.watch import Watch, age, watch
-from apps.lib import procfs
 from apps.lib.process import ProgramMissing, reap_detached
-from apps.lib.redis import RedisUnavailable
-from apps.telemetry.domain.sample import Reading
-from apps.telemetry.ingest import AgentNow, StreamFull, append_readings, forget, read_now
+from apps.telemetry.ingest import AgentNow
 
 log = logging.getLogger(__name__)
-Write = Callable[[], object]
-
-
-@dataclass(slots=True)
-class Look:
-    """One agent at one moment."""
-
-    agent: Agent
-    watch: Watch
-    run: Run
-    seen: Seen
+MARKED = re.compile(
+    r"\.([1-9][0-9]{0,17})\.([1-9][0-9]{0,8})", re.ASCII
+)  # after the home's id: agent and epoch
+NOT_WRITABLE = (DataError, ArithmeticError, ValueError, TypeError, RuntimeError)  # a value that no row takes
+Write = tuple[Agent, Callable[[], object]]
 
 
 class Supervisor:
@@ -53,6 +55,7 @@ class Supervisor:
         self.measured_at: datetime | None = None
         self.presets: dict[str, Preset] = {}
         self.strays: set[str] = set()
+        self.told: set[tuple[int, int]] = set()  # agents and epochs whose trouble is in the log
         self.load_presets()
 
     def tick(self) -> bool:
@@ -69,6 +72,7 @@ class Supervisor:
             self.measure(looks, survey, now)
         live = {agent.pk for agent in agents}
         self.watches = {pk: kept for pk, kept in self.watches.items() if pk in live}
+        self.told = {key for key in self.told if key[0] in live}
         return self.reap_strays(survey) or moving
 
     def doubt(self) -> None:
@@ -87,12 +91,21 @@ class Supervisor:
     # What is there
 
     def try_to_look(self, agent: Agent, survey: Survey) -> Look | None:
-        """None of an agent whose files can't be read: it must not keep us from the others."""
+        """None of an agent that can't be looked at, whatever the cause: it must not keep us from the others."""
         try:
             return self.look(agent, survey)
-        except OSError:
-            log.exception("%s can't be looked at", agent.name)
+        except Exception as error:
+            self.tell(agent, "looked at", error)
             return None
+
+    def tell(self, agent: Agent, what: str, error: Exception) -> None:
+        """Once for each of its epochs. That the database is away is no agent's trouble: raised again."""
+        if isinstance(error, (DatabaseError, InterfaceError)) and not isinstance(error, DataError):
+            raise error
+        key = (agent.pk, agent.epoch)
+        level = logging.DEBUG if key in self.told else logging.ERROR
+        log.log(level, "%s can't be %s; the others go on", agent.name, what, exc_info=error)
+        self.told.add(key)
 
     def look(self, agent: Agent, survey: Survey) -> Look:
         kept = self.watches.get(agent.pk)
@@ -132,36 +145,84 @@ class Supervisor:
     def act(self, looks: list[Look], survey: Survey, now: datetime) -> bool:
         steps = [(look, next_step(wanted(look.agent, now), look.seen)) for look in looks]
         self.start_all([look for look, step in steps if step == Step.START], now)
-        doomed = [look.watch.tree for look, step in steps if step in (Step.DESTROY, Step.REAP)]
+        doomed = [look.watch.tree for look, step in steps if step in (Step.DESTROY, Step.REAP, Step.ABANDON)]
         if doomed:
             reaper.reap_step(doomed, self.index)
         writes: list[Write] = []
-        moved = [self.apply(look, step, survey, now, writes) for look, step in steps]
-        if writes:
-            with transaction.atomic():  # one for all: each transaction waits for the disk
-                for write in writes:
-                    write()
+        moved = [self.try_to_apply(look, step, survey, now, writes) for look, step in steps]
+        self.write_all(writes)
         for look, step in steps:
             if step == Step.FREEZE:
                 reaper.pause(look.watch.tree)
         return any(moved)
 
+    def write_all(self, writes: list[Write]) -> None:
+        if not writes:
+            return
+        try:
+            with transaction.atomic():  # one for all: each transaction waits for the disk
+                for _, write in writes:
+                    write()
+            return
+        except NOT_WRITABLE:
+            self.doubt()  # none of it is written
+        for agent, write in writes:
+            try:
+                with transaction.atomic():
+                    write()
+            except Exception as error:
+                self.tell(agent, "written down", error)
+
+    def try_to_apply(
+        self, look: Look, step: Step, survey: Survey, now: datetime, writes: list[Write]
+    ) -> bool:
+        try:
+            return self.apply(look, step, survey, now, writes)
+        except Exception as error:
+            self.tell(look.agent, f"brought to “{step}”", error)
+            return False
+
     def apply(self, look: Look, step: Step, survey: Survey, now: datetime, writes: list[Write]) -> bool:
         """Do what the step says to the processes, and add to `writes` what is to be written down of it."""
         if step == Step.ADOPT:
-            writes.append(partial(self.adopt, look, now))
+            writes.append((look.agent, partial(self.adopt, look, now)))
         elif step == Step.FREEZE:
+            if look.agent.state == State.PAUSED:
+                return (
+                    False  # signalled again below; one in the middle of a vfork stops when it comes out of it
+                )
             # Written first: were we killed between the two, it would stay frozen and nobody would thaw it.
-            writes.append(partial(note, look, now, state=State.PAUSED, reason=""))
+            writes.append((look.agent, partial(note, look, now, state=State.PAUSED, reason="")))
         elif step == Step.THAW:
             reaper.resume(look.watch.tree)
-            writes.append(partial(note, look, now, state=State.BUSY))
+            writes.append((look.agent, partial(note, look, now, state=State.BUSY)))
         elif step == Step.TERMINATE:
             reaper.ask_to_stop(look.watch.tree)
-            writes.append(partial(note, look, now, state=State.STOPPING))
-        elif step == Step.END and self.is_rid_of(look, survey, now):
-            writes.append(partial(self.end, look, now))
-        return step != Step.NOTHING or look.agent.state == State.STARTING
+            writes.append((look.agent, partial(note, look, now, state=State.STOPPING)))
+        elif step == Step.ABANDON:
+            reaper.kill_launcher_side(look.watch.tree.marker, survey)
+            writes.append((look.agent, partial(self.abandon, look, now)))
+        elif step in (Step.DESTROY, Step.REAP, Step.END) or look.awaits_status:
+            return self.bring_to_end(look, step, survey, now, writes)
+        look.watch.ending_since = None
+        return step != Step.NOTHING or is_just_starting(look.agent, now)
+
+    def bring_to_end(
+        self, look: Look, step: Step, survey: Survey, now: datetime, writes: list[Write]
+    ) -> bool:
+        """Nothing must be left of it, but what is beyond our rights or stuck in the kernel can't hold up its end."""
+        since = look.watch.ending_since = look.watch.ending_since or now
+        trying = age(since, now) or 0.0
+        late = trying >= (STARTING_LIMIT if step == Step.NOTHING else ENDING_LIMIT)
+        held = bool(survey.launchers.get(look.watch.tree.marker))
+        if late or (step == Step.END and not held):
+            look.held = held and look.seen.exited
+            self.take_last(look, survey, now)
+            writes.append((look.agent, partial(self.end, look, now)))
+        elif step == Step.END:
+            # Its logger takes in the last of its output, or waits because somebody else holds the other end.
+            self.reap_holders(look, survey)
+        return late or trying < HURRY
 
     def start_all(self, looks: list[Look], now: datetime) -> None:
         """Claim in one transaction, then launch: the claim must be on disk before a process is."""
@@ -174,7 +235,10 @@ class Supervisor:
                 if self.claim(look.agent, token, now):
                     claimed.append((look, token))
         for look, token in claimed:
-            self.start(look.agent, token, now)
+            try:
+                self.start(look.agent, token, now)
+            except Exception as error:
+                self.tell(look.agent, "started", error)
 
     def claim(self, agent: Agent, token: str, now: datetime) -> bool:
         if agent.state == State.STARTING:  # claimed before, by a runhost that died before it could launch
@@ -210,26 +274,29 @@ class Supervisor:
             return
         observe.record_started(agent=look.agent, pid=pid, pid_started=ticks, boot_id=self.boot_id, now=now)
 
-    def is_rid_of(self, look: Look, survey: Survey, now: datetime) -> bool:
-        """Whether nothing of an ended agent is left and all that it printed was read."""
-        if survey.launchers.get(look.watch.tree.marker):
-            # Its logger takes in the last of its output, or waits because somebody else holds the other end.
-            self.reap_holders(look, survey)
-            return False
+    def take_last(self, look: Look, survey: Survey, now: datetime) -> None:
+        """All that it printed. A launcher or logger that is still there would wait for ever."""
+        reaper.kill_launcher_side(look.watch.tree.marker, survey)
         self.read_output(look, now, to_end=True)
         tidy_after(look.agent)
-        return True
+
+    def abandon(self, look: Look, now: datetime) -> None:
+        asked = look.agent.desired in (Desired.STOPPED, Desired.KILLED)
+        self.record_end(look, never_launched(asked=asked), now)
 
     def end(self, look: Look, now: datetime) -> None:
         """Write down how it ended."""
         if look.agent.state == State.STARTING and not never_started(look.run.exit_code):
             self.adopt(look, now)  # it was so quick that it was never seen alive
+        self.record_end(look, ending_of(look), now)
+
+    def record_end(self, look: Look, ended: Ending, now: datetime) -> None:
         fields = look.watch.fields()
         for name in ("memory_bytes", "processes"):
             fields.pop(name)
         observe.record_end(
             agent=look.agent,
-            ending=ending_of(look),
+            ending=ended,
             exit_code=look.run.exit_code,
             max_restarts=settings.MAX_RESTARTS,
             now=now,
@@ -256,30 +323,53 @@ class Supervisor:
 
     def is_over(self, text: str) -> bool:
         """Whether a marker is of this home, and of an epoch that doesn't live any more."""
-        owner, _, rest = text.partition(".")
-        pk, _, epoch = rest.partition(".")
-        if owner != home_id() or not (pk.isdigit() and epoch.isdigit()):
+        home = home_id()
+        found = MARKED.fullmatch(text.removeprefix(home)) if text.startswith(home) else None
+        if found is None:
             return False
-        return not Agent.objects.filter(pk=int(pk), epoch=int(epoch)).live().exists()
+        return not Agent.objects.filter(pk=int(found[1]), epoch=int(found[2])).live().exists()
 
     # Measuring, once a second
 
     def measure(self, looks: list[Look], survey: Survey, now: datetime) -> None:
         alive = [look for look in looks if look.seen.alive]
-        words = words_of(alive)
+        words = words_of(look.agent for look in alive)
         sightings, readings = [], []
         for look in alive:
-            self.read_output(look, now)
-            look.watch.measure(survey.processes, now)
-            if (word := words.get(look.agent.pk)) and is_of_this_run(word, look.agent):
-                look.watch.note_word(word.state, word.now, datetime.fromtimestamp(word.at, tz=UTC))
-            readings.append(look.watch.reading(look.agent, now))
-            self.end_after_result(look, now)
-            if fields := look.watch.changed(look.watch.fields() | self.state_fields(look, now)):
-                sightings.append(Sighting(look.agent.pk, look.agent.epoch, fields))
-        observe.record_sightings(sightings=sightings, seen=[look.agent.pk for look in alive], now=now)
+            try:
+                fields = self.measured(look, survey, words.get(look.agent.pk), now)
+                readings.append(look.watch.reading(look.agent, now))
+            except Exception as error:
+                self.tell(look.agent, "measured", error)
+                continue
+            if fields:
+                sightings.append((look.agent, Sighting(look.agent.pk, look.agent.epoch, fields)))
+        seen = [look.agent.pk for look in alive]
+        self.record(sightings, seen, now)
         observe.record_reading(host=self.host, reading=host_reading(), now=now)
         send(readings)
+
+    def measured(self, look: Look, survey: Survey, word: AgentNow | None, now: datetime) -> dict[str, object]:
+        """What changed of one agent since it was last written down."""
+        self.read_output(look, now)
+        look.watch.measure(survey.processes, now)
+        if word and is_of_this_run(word, look.agent):
+            look.watch.note_word(word.state, word.now, datetime.fromtimestamp(word.at, tz=UTC))
+        self.end_after_result(look, now)
+        return look.watch.changed(look.watch.fields() | self.state_fields(look, now))
+
+    def record(self, sightings: list[tuple[Agent, Sighting]], seen: list[int], now: datetime) -> None:
+        """In one transaction; one by one when a row doesn't take what was seen."""
+        try:
+            observe.record_sightings(sightings=[sighting for _, sighting in sightings], seen=seen, now=now)
+            return
+        except NOT_WRITABLE:
+            observe.record_sightings(sightings=[], seen=seen, now=now)
+        for agent, sighting in sightings:
+            try:
+                observe.record_sightings(sightings=[sighting], seen=[], now=now)
+            except Exception as error:
+                self.tell(agent, "written down", error)
 
     def read_output(self, look: Look, now: datetime, *, to_end: bool = False) -> None:
         try:
@@ -287,8 +377,8 @@ class Supervisor:
                 look.watch.read_to_end(look.agent, now)
             else:
                 look.watch.read_output(look.agent, now)
-        except OSError:
-            log.exception("the output of %s can't be read", look.agent.name)
+        except Exception as error:
+            self.tell(look.agent, "read", error)  # its end is written all the same
 
     def state_fields(self, look: Look, now: datetime) -> dict[str, object]:
         """Busy, idle or waiting, where it is one of these; the other states are only left by a step."""
@@ -310,88 +400,3 @@ class Supervisor:
             reaper.reap_step([look.watch.tree], self.index)
         elif waited >= settings.HOST_TICK_SECONDS:
             reaper.ask_to_stop(look.watch.tree)
-
-
-def wanted(agent: Agent, now: datetime) -> Wanted:
-    return Wanted(
-        desired=agent.desired,
-        state=agent.state,
-        seconds_since_stop=age(agent.stop_requested_at, now),
-        seconds_since_launch=age(agent.launched_at, now),
-        grace=settings.STOP_GRACE_SECONDS,
-    )
-
-
-def note(look: Look, now: datetime, **fields: object) -> None:
-    news = look.watch.changed(fields) or fields
-    observe.record_sightings(
-        sightings=[Sighting(look.agent.pk, look.agent.epoch, news)], seen=[look.agent.pk], now=now
-    )
-
-
-def ending_of(look: Look) -> Ending:
-    result = look.watch.result
-    if look.watch.asked_to_end_at is not None and result is not None:
-        return (
-            Ending("exited", "done")
-            if result.ok
-            else Ending("failed", result.text[:200] or "failed, it says")
-        )
-    return ending(
-        exit_code=look.run.exit_code,
-        asked=look.agent.desired in (Desired.STOPPED, Desired.KILLED),
-        result_error="" if result is None or result.ok else result.text[:200],
-    )
-
-
-def words_of(looks: list[Look]) -> dict[int, AgentNow]:
-    """What agents said of themselves over their websockets."""
-    try:
-        return read_now(look.agent.pk for look in looks)
-    except RedisUnavailable:
-        return {}
-
-
-def is_of_this_run(word: AgentNow, agent: Agent) -> bool:
-    """What its last run said is dropped when that ends; not when Redis was away then."""
-    return agent.launched_at is not None and word.at >= agent.launched_at.timestamp()
-
-
-def tidy_after(agent: Agent) -> None:
-    """Things that an agent leaves behind elsewhere. None of them is a reason not to write down its end."""
-    try:
-        forget(agent.pk)
-    except RedisUnavailable as error:
-        log.debug("what %s said stays for now: %s", agent.name, error)
-    try:
-        cgroup.remove_named(marker(agent))
-    except OSError as error:
-        log.warning("the control group of %s stays: %s", agent.name, error)
-
-
-def send(readings: list[Reading]) -> None:
-    """Readings of memory and CPU are worth a second: with Redis away or full they are let go."""
-    try:
-        append_readings(readings)
-    except (RedisUnavailable, StreamFull) as error:
-        log.debug("readings not sent: %s", error)
-
-
-def host_reading() -> HostReading:
-    topology, memory, disk = procfs.cpu_topology(), procfs.read_memory(), procfs.disk(settings.SWARMYARD_HOME)
-    pressures = {kind: procfs.pressure(kind) for kind in ("memory", "cpu", "io")}
-    some = {kind: reading.some_avg10 if reading else None for kind, reading in pressures.items()}
-    usable = min(topology.affinity, topology.quota or topology.affinity)
-    return HostReading(
-        logical_cpus=topology.logical,
-        physical_cpus=topology.physical,
-        usable_cpus=usable,
-        load_1=os.getloadavg()[0],
-        memory_total=memory.total,
-        memory_available=memory.available,
-        memory_pressure=some["memory"],
-        cpu_pressure=some["cpu"],
-        io_pressure=some["io"],
-        disk_total=disk.total,
-        disk_free=disk.free,
-    )

@@ -11,18 +11,24 @@ from pathlib import Path
 
 from apps.fleet import logs
 from apps.fleet.domain.output import Activity, Observation, Parser, Result, Status, Usage, new_parser
+from apps.fleet.domain.output.observation import count, money
 from apps.fleet.domain.status import Signs, status_of
 from apps.fleet.models import Agent
 from apps.fleet.places import marker, run_dir
 from apps.fleet.reaper import Tree
 from apps.lib.paths import write_whole
 from apps.lib.procfs import Process, read_io
+from apps.lib.regular import read_regular
 from apps.telemetry.domain.sample import Reading
 
 log = logging.getLogger(__name__)
 
 READ_AT_ONCE = 262_144  # bytes of output that one look reads of one agent
 LAG_ALLOWED = 4_000_000  # an agent that prints faster than that is skipped forward
+KEPT_BYTES = 65_536  # far more than is ever kept in one file
+USAGE_BEFORE = "usage-before"  # in the run directory, from the order on
+# An agent may have written there instead of us; JSON that is nested deeply ends in a RecursionError.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -35,7 +41,8 @@ class Watch:
     tree: Tree
     parser: Parser
     offset: int
-    usage: Usage
+    usage: Usage  # of this epoch
+    usage_before: Usage = field(default_factory=Usage)  # of the epochs before it
     parser_ends_on_result: bool = False
     word: str = ""
     word_at: datetime | None = None
@@ -43,6 +50,7 @@ class Watch:
     output_at: datetime | None = None
     result: Result | None = None
     asked_to_end_at: datetime | None = None
+    ending_since: datetime | None = None  # since when we try to get rid of what is left of it
     cpu_ticks: int = 0
     cpu_at: datetime | None = None
     cpu_cores: float = 0.0
@@ -127,15 +135,16 @@ class Watch:
 
     def fields(self) -> dict[str, object]:
         """What the row says about the run, as it is now."""
+        usage = self.usage_before + self.usage
         return {
             "activity": self.activity[:200],
             "output_at": self.output_at,
             "output_offset": self.offset - self.parser.pending,
-            "tokens_in": self.usage.tokens_in,
-            "tokens_out": self.usage.tokens_out,
-            "cache_read": self.usage.cache_read,
-            "cache_creation": self.usage.cache_creation,
-            "cost_usd": self.usage.cost_usd,
+            "tokens_in": usage.tokens_in,
+            "tokens_out": usage.tokens_out,
+            "cache_read": usage.cache_read,
+            "cache_creation": usage.cache_creation,
+            "cost_usd": usage.cost_usd,
             "memory_bytes": self.memory,
             "processes": len(self.tree.members),
         }
@@ -152,13 +161,10 @@ def age(then: datetime | None, now: datetime) -> float | None:
 
 
 def watch(agent: Agent, parser: str, *, ends_on_result: bool) -> Watch:
-    counted = Usage(
-        agent.tokens_in or 0,
-        agent.tokens_out or 0,
-        agent.cache_read or 0,
-        agent.cache_creation or 0,
-        agent.cost_usd,
-    )
+    so_far, before = recorded_usage(agent), kept_usage(run_dir(agent))
+    if before is None:  # the start isn't even ordered: nothing of this epoch was counted
+        before = so_far
+    counted = so_far.since(before)
     return Watch(
         agent_pk=agent.pk,
         epoch=agent.epoch,
@@ -166,11 +172,37 @@ def watch(agent: Agent, parser: str, *, ends_on_result: bool) -> Watch:
         parser=new_parser(parser, counted),
         offset=agent.output_offset,
         usage=counted,
+        usage_before=before,
         parser_ends_on_result=ends_on_result,
         activity=agent.activity,
         output_at=agent.output_at,
         result=kept_result(run_dir(agent)),
     )
+
+
+def recorded_usage(agent: Agent) -> Usage:
+    return Usage(
+        agent.tokens_in or 0,
+        agent.tokens_out or 0,
+        agent.cache_read or 0,
+        agent.cache_creation or 0,
+        agent.cost_usd,
+    )
+
+
+def kept_usage(directory: Path) -> Usage | None:
+    """What the epochs before this one used: a tool's totals are those of one process, the row's of all."""
+    try:
+        found = json.loads(read_regular(directory / USAGE_BEFORE, KEPT_BYTES))
+        return Usage(
+            count(found["tokens_in"]),
+            count(found["tokens_out"]),
+            count(found["cache_read"]),
+            count(found["cache_creation"]),
+            money(found["cost_usd"]),
+        )
+    except UNREADABLE:
+        return None
 
 
 def keep_result(directory: Path, result: Result) -> None:
@@ -183,7 +215,7 @@ def keep_result(directory: Path, result: Result) -> None:
 
 def kept_result(directory: Path) -> Result | None:
     try:
-        found = json.loads((directory / "result").read_bytes())
+        found = json.loads(read_regular(directory / "result", KEPT_BYTES))
         return Result(bool(found["ok"]), str(found["text"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except UNREADABLE:
         return None

@@ -10,26 +10,24 @@ import redis.asyncio
 from django.conf import settings
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import OutOfMemoryError
 from redis.retry import Retry
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 5.0
 HEALTH_CHECK_SECONDS = 30
 
-# Not there, or there and not able to take a write.
-AWAY = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, OutOfMemoryError)
+AWAY_HINT = "`manage.py up` starts one of its own; with REDIS_URL set, check that address and that server."
+REFUSES_HINT = "Check that server's log, memory, disk and user rights: it may refuse all writes."
 
 
 class RedisUnavailable(Exception):
-    """Redis doesn't answer. `hint` says what an operator can do about it."""
+    """Redis doesn't answer, or refuses. `hint` says what an operator can do about it."""
 
     def __init__(self, cause: object) -> None:
-        self.hint = (
-            f"Redis at {_without_password(settings.REDIS_URL)} doesn't answer. "
-            "`manage.py up` starts one of its own; with REDIS_URL set, check that address and that server."
-        )
-        super().__init__(f"{self.hint} ({cause})")
+        refuses = isinstance(cause, redis.ResponseError)
+        what = f"refuses: {cause}. {REFUSES_HINT}" if refuses else f"doesn't answer. {AWAY_HINT}"
+        self.hint = f"Redis at {_without_password(settings.REDIS_URL)} {what}"
+        super().__init__(self.hint if refuses else f"{self.hint} ({cause})")
 
 
 def connection(
@@ -63,10 +61,14 @@ def ping() -> None:
 
 @contextmanager
 def typed_errors() -> Iterator[None]:
-    """Turns the client library's "not there" errors into RedisUnavailable."""
+    """Turns every error of the client library into RedisUnavailable.
+
+    A full disk, a full memory, a lost replica or a lack of rights all come as plain answers: nothing that a
+    caller could do about one and not about the other.
+    """
     try:
         yield
-    except AWAY as error:
+    except redis.RedisError as error:
         raise RedisUnavailable(error) from error
 
 

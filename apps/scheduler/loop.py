@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from apps.capacity import leases
+from apps.scheduler.tidy import tidy
 from apps.waves.advance import advance_open_waves
 from apps.workspaces.cloning import resume_clones
 
@@ -14,7 +15,7 @@ log = logging.getLogger(__name__)
 
 LEASE = "scheduler"
 LEASE_SECONDS = 5.0
-STEPS: tuple[Callable[[datetime], None], ...] = (advance_open_waves, resume_clones)
+STEPS: tuple[Callable[[datetime], None], ...] = (advance_open_waves, resume_clones, tidy)
 
 
 def tick(now: datetime, *, holder: str, steps: tuple[Callable[[datetime], None], ...] = STEPS) -> bool:
@@ -22,7 +23,7 @@ def tick(now: datetime, *, holder: str, steps: tuple[Callable[[datetime], None],
     try:
         if leases.acquire(name=LEASE, holder=holder, now=now, seconds=LEASE_SECONDS) is None:
             return False
-    except (DatabaseError, InterfaceError):
+    except (DatabaseError, InterfaceError):  # a connection that was dropped
         log.exception("the database refused; looking again in a moment")
         close_old_connections()
         return False

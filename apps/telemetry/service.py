@@ -8,7 +8,7 @@ import redis
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from apps.lib import hints
-from apps.lib.redis import AWAY, RedisUnavailable
+from apps.lib.redis import RedisUnavailable
 from apps.telemetry import actions
 from apps.telemetry.actions import Mark
 from apps.telemetry.domain.live import FORGET_SECONDS, Live
@@ -138,7 +138,7 @@ def run(client: redis.Redis, *, tick_seconds: float, stop: threading.Event) -> N
             log.info("telemetry reads the sample stream from %s", telemetry.mark.last_id)
             backoff = BACKOFF_SECONDS[0]
             _loop(telemetry, stop)
-        except (*AWAY, RedisUnavailable, DatabaseError, InterfaceError, CheckpointMoved) as error:
+        except (redis.RedisError, RedisUnavailable, DatabaseError, InterfaceError, CheckpointMoved) as error:
             log.warning("telemetry waits %.1f s and starts again from its checkpoint: %s", backoff, error)
             stop.wait(backoff)
             backoff = min(2 * backoff, BACKOFF_SECONDS[1])

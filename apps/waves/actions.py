@@ -14,12 +14,13 @@ from apps.events.domain.actor import Actor, Role
 from apps.events.hints import publish_on_commit
 from apps.fleet.actions import operate, prepare
 from apps.fleet.actions.prepare import AgentSpec
+from apps.fleet.actions.revive import forget_waiting
 from apps.fleet.exceptions import AgentRefused
 from apps.fleet.models import ENDED, LIVE, UNSTARTED, Agent, AgentQuerySet, Desired, Host, State
 from apps.fleet.readings import hosts_for_agents
 from apps.lib.queues import enqueue
 from apps.lib.text import can_be_stored
-from apps.waves.domain.request import MAX_AGENTS, WaveRequest
+from apps.waves.domain.request import MAX_AGENTS, WaveRequest, fingerprint
 from apps.waves.domain.stepping import steps_of
 from apps.waves.exceptions import WaveRefused
 from apps.waves.models import Member, Wave, WaveState
@@ -51,18 +52,22 @@ def start_wave(*, request: WaveRequest, actor: Actor, now: datetime) -> Wave:
 
 
 def by_key(request: WaveRequest) -> Wave | None:
-    """The wave that was started with this key. Raises WaveRefused when it was for something else."""
+    """The wave that was started with this key. Raises WaveRefused when that was by another request."""
     if not request.idempotency_key or not can_be_stored(request.idempotency_key):
         return None
     wave = Wave.objects.filter(idempotency_key=request.idempotency_key).first()
-    if wave and (
-        wave.repository != (find_repository(request.repository) or wave.repository)
-        or (wave.preset, wave.prompt, wave.command) != (request.preset, request.prompt, request.command)
-    ):
+    if wave and wave.request_hash != hash_of(request):
         raise WaveRefused(
-            f"The key {request.idempotency_key!r} was used for another wave, {wave.label}: use a new one."
+            f"The key {request.idempotency_key!r} was used for another request, that of {wave.label}: "
+            "use a new key, or ask for exactly the same again."
         )
     return wave
+
+
+def hash_of(request: WaveRequest) -> str:
+    """Of all that is asked for. A repository may be named or given by its path: that is the same."""
+    repository = find_repository(request.repository)
+    return fingerprint(request, f"#{repository.pk}" if repository else request.repository)
 
 
 def free_label(repository: Repository) -> str:
@@ -102,6 +107,7 @@ def write_wave(checked: Checked, label: str, actor: Actor, now: datetime) -> Wav
         restart_policy=request.restart_policy,
         created_by=str(actor),
         idempotency_key=request.idempotency_key or None,
+        request_hash=hash_of(request),
     )
     add_members(wave, first_number=1, count=request.agents, first_step=0, now=now)
     what = f"{wave.label}: {wave.size} × {wave.preset} on {checked.repository.name}"
@@ -191,6 +197,7 @@ def abort_wave(*, wave: Wave, actor: Actor, now: datetime) -> Wave:
 def end_members(wave: Wave, actor: Actor, now: datetime) -> None:
     """Ask all that is left of a wave to end. In this order: what is about to come back must not slip through."""
     agents = members_agents(wave)
+    forget_waiting(agents.returning())
     agents.filter(state__in=(*ENDED, *LIVE)).exclude(restart_at=None).update(restart_at=None)
     unstarted = list(agents.filter(state__in=UNSTARTED).defer("prompt", "command"))
     prepare.withdraw(agents=unstarted, reason="wave aborted", actor=actor, now=now)
@@ -208,7 +215,11 @@ def scale_wave(*, wave: Wave, size: int, actor: Actor, now: datetime) -> Wave:
     was = Wave.objects.select_for_update().get(pk=wave.pk)
     if not was.can("scale"):
         raise refused(was, "scale")
-    reopened = {"state": WaveState.RUNNING, "ended_at": None} if size > was.size and not was.is_open else {}
+    reopened = (
+        {"state": WaveState.RUNNING, "ended_at": None, "reason": ""}
+        if size > was.size and not was.is_open
+        else {}
+    )
     Wave.objects.filter(pk=wave.pk).update(size=size, **reopened)
     if size > was.size:
         newest = wave.members.aggregate(number=Max("number"), step=Max("step"))

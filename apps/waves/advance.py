@@ -1,24 +1,27 @@
-"""Moving a wave on: one look at its members, one decision, written in one transaction. Called by jobs when something
+"""Moving a wave on: one look at its members, one decision, then what follows from it. Called by jobs when something
 was prepared, by the scheduler on every hint and every second; calling it once too often changes nothing."""
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
-from apps.capacity.domain.admission import MB, Request, admit, disk_shortage
+from apps.capacity.domain.admission import disk_shortage
 from apps.capacity.limits import configured_limits
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import YARD
 from apps.fleet.actions import prepare
-from apps.fleet.models import Agent, Desired, Host, State
-from apps.fleet.readings import promised_to, reading_of
+from apps.fleet.models import ENDED, Agent, Desired, Host, State
+from apps.fleet.readings import admission, closed, hosts_for_agents, reading_of
 from apps.lib.queues import enqueue
-from apps.waves.actions import end_members
-from apps.waves.domain.stepping import Next, Place, final_state, to_prepare, to_release
+from apps.waves.actions import end_members, members_agents
+from apps.waves.domain.stepping import Next, Outcome, Place, final_state, outcome, to_prepare, to_release
+from apps.waves.look import places_of
 from apps.waves.models import Member, Wave, WaveState
 from apps.waves.preparation import QUEUE_SECONDS
 
@@ -39,72 +42,97 @@ def advance_open_waves(now: datetime) -> None:
             log.exception("wave %s can't be moved on; it is tried again", pk)
 
 
-@transaction.atomic
 def advance_wave(pk: int, now: datetime) -> None:
-    # The lock on the hosts keeps two waves from being promised the same memory.
-    # (Not one that keeps out whoever adds agents to these hosts: they may hold the wave that is locked below.)
-    list(Host.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
-    wave = Wave.objects.select_for_update().filter(pk=pk).first()
+    """Look and decide without a lock: a big wave is a long look. Only what there is to write is written under one."""
+    wave = Wave.objects.defer("prompt", "command").filter(pk=pk).first()
     if wave is None or not wave.is_open:
         return
-    members = list(
-        wave.members.select_related("agent").defer("agent__prompt", "agent__command").order_by("number")
-    )
-    give_back_lost(members, now)
-    places = [place_of(member) for member in members]
+    give_back_lost(wave, now)
+    if wave.state == WaveState.PAUSED and unfinished(wave):
+        return
+    places = places_of(wave)
     ended = final_state(places, aborting=wave.state == WaveState.ABORTING)
     if ended:
-        finish(wave, ended, places, now)
+        finish(wave, ended, outcome(places), now)
     elif wave.state == WaveState.RUNNING:
-        waiting_for = prepare_ahead(wave, members, places, now)
-        release_step(wave, members, places, now, waiting_for)
-    elif wave.state == WaveState.ABORTING:
-        end_members(wave, YARD, now)
+        waiting_for = prepare_ahead(wave, places, now)
+        release_step(wave, places, now, waiting_for)
+    elif wave.state == WaveState.ABORTING and any(place.must_be_ended for place in places):
+        with locked(wave) as unchanged:
+            if unchanged:
+                end_members(wave, YARD, now)
 
 
-def place_of(member: Member) -> Place:
-    agent = member.agent
-    return Place(
-        pk=agent.pk,
-        step=member.step,
-        state=agent.state,
-        released=agent.desired != Desired.HELD,
-        seen=agent.first_seen_at is not None,
-        returning=agent.restart_at is not None,
-    )
+@contextmanager
+def locked(wave: Wave) -> Iterator[bool]:
+    """A transaction that keeps others from moving the wave. False when somebody did since it was read: then what was
+    decided on it doesn't count, and the next round decides anew."""
+    with transaction.atomic():
+        # The lock on the hosts keeps two waves from being promised the same memory.
+        # (Not one that keeps out whoever adds agents to these hosts: they may hold the wave that is locked below.)
+        list(Host.objects.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+        rows = Wave.objects.select_for_update().filter(pk=wave.pk)
+        yield rows.values_list("state", "gate_passed").first() == (wave.state, wave.gate_passed)
 
 
-def give_back_lost(members: Sequence[Member], now: datetime) -> None:
+def unfinished(wave: Wave) -> bool:
+    return members_agents(wave).exclude(state__in=ENDED, restart_at=None).exists()
+
+
+def give_back_lost(wave: Wave, now: datetime) -> None:
     """Preparations whose job died are given out again; one that dies each time is a failure of the agent."""
-    for member in members:
-        agent = member.agent
-        if agent.state != State.PREPARING or member.prepare_by is None or member.prepare_by > now:
-            continue
-        if member.prepare_attempts >= PREPARE_ATTEMPTS:
-            prepare.fail_preparation(
-                agent=agent, problem=f"its preparation died {PREPARE_ATTEMPTS} times", now=now
-            )
-            agent.state = State.FAILED
-        elif prepare.give_back([agent.pk]):
-            agent.state = State.PLANNED
+    lost = wave.members.filter(agent__state=State.PREPARING, prepare_by__lte=now)
+    if not lost.exists():
+        return
+    with transaction.atomic():
+        for member in lost.select_related("agent").defer("agent__prompt", "agent__command"):
+            if member.prepare_attempts < PREPARE_ATTEMPTS:
+                prepare.give_back([member.agent_id])
+            else:
+                problem = f"its preparation died {PREPARE_ATTEMPTS} times"
+                prepare.fail_preparation(agent=member.agent, problem=problem, now=now)
 
 
-def prepare_ahead(wave: Wave, members: Sequence[Member], places: Sequence[Place], now: datetime) -> str:
-    """Give out preparations where there is disk left to make them on; says what those wait for that are not."""
-    wanted = set(to_prepare(places, wave.step_size))
-    full = hosts_without_disk(now) if wanted else {}
-    host_of = {member.agent_id: member.agent.host_id for member in members}
-    problems = [full[host_of[pk]] for pk in sorted(wanted) if host_of[pk] in full]
-    claimed = set(prepare.claim_for_preparation(pk for pk in sorted(wanted) if host_of[pk] not in full))
-    if claimed:
-        give_out_all([member for member in members if member.agent_id in claimed], now)
+def prepare_ahead(wave: Wave, places: Sequence[Place], now: datetime) -> str:
+    """Give out preparations on hosts that take agents and have disk left; says what those wait for that are not."""
+    wanted = to_prepare(places, wave.step_size)
+    if not wanted:
+        return ""
+    leave_draining_hosts(wave, wanted, now)
+    unfit = unfit_hosts(now)
+    host_of = dict(Agent.objects.filter(pk__in=wanted).values_list("pk", "host_id"))
+    problems = [unfit[host_of[pk]] for pk in wanted if host_of[pk] in unfit]
+    fit = [pk for pk in wanted if host_of[pk] not in unfit]
+    if fit:
+        with locked(wave) as unchanged:
+            claimed = prepare.claim_for_preparation(fit) if unchanged else []
+            if claimed:
+                chosen = wave.members.filter(agent__in=claimed).select_related("agent")
+                give_out_all(list(chosen.defer("agent__prompt", "agent__command").order_by("number")), now)
     return problems[0] if problems else ""
 
 
-def hosts_without_disk(now: datetime) -> dict[int, str]:
+def leave_draining_hosts(wave: Wave, planned: Sequence[int], now: datetime) -> None:
+    """What is only planned on a host that drains goes to those that are open, if there are any."""
+    rows = Agent.objects.filter(pk__in=planned, state=State.PLANNED, host__draining=True)
+    pks = list(rows.order_by("pk").values_list("pk", flat=True))
+    hosts = [host for host in hosts_for_agents(now) if not closed(host, now)] if pks else []
+    if hosts:
+        with locked(wave) as unchanged:
+            if unchanged:
+                prepare.move_planned(pks=pks, hosts=hosts)
+
+
+def unfit_hosts(now: datetime) -> dict[int, str]:
+    """Hosts on which no workspaces are made now, by primary key, and what those that want one there wait for."""
     limits = configured_limits()
-    found = {host: disk_shortage(reading_of(host, now), limits) for host in Host.objects.all()}
-    return {host.pk: f"{host.name}: {problem}" for host, problem in found.items() if problem}
+    found = {}
+    for host in Host.objects.all():
+        if host.draining:
+            found[host.pk] = closed(host, now)
+        elif problem := disk_shortage(reading_of(host, now), limits):
+            found[host.pk] = f"{host.name}: {problem}"
+    return found
 
 
 def give_out_all(chosen: Sequence[Member], now: datetime) -> None:
@@ -134,54 +162,68 @@ def give_out(host_name: str, members: Sequence[Member]) -> None:
     enqueue(f"host.{host_name}", "apps.waves.jobs.prepare_job", attempts, on_failure=give_back)
 
 
-def release_step(
-    wave: Wave, members: Sequence[Member], places: Sequence[Place], now: datetime, preparation: str
-) -> None:
+def release_step(wave: Wave, places: Sequence[Place], now: datetime, preparation: str) -> None:
     since = (now - wave.step_at).total_seconds() * 1000 if wave.step_at else None
     decision = to_release(places, since_step_ms=since, pause_ms=wave.pause_ms, gate_passed=wave.gate_passed)
     if decision.pause:
         hold(wave, decision, now)
         return
-    wanted = set(decision.release)
-    agents = [member.agent for member in members if member.agent_id in wanted]
-    admitted, waiting_for = admitted_of(agents, now)
-    if admitted and prepare.release(agents=admitted, now=now):
-        Wave.objects.filter(pk=wave.pk).update(step_at=now)
-    say_waiting(wave, waiting_for or ("" if agents else preparation) or decision.waiting_for)
+    admitted, waiting_for = admitted_of(decision.release, now)
+    if admitted:
+        waiting_for = release_admitted(wave, decision.release, now)
+    say_waiting(wave, waiting_for or ("" if decision.release else preparation) or decision.waiting_for)
 
 
-def admitted_of(agents: Sequence[Agent], now: datetime) -> tuple[list[Agent], str]:
+def release_admitted(wave: Wave, pks: Sequence[int], now: datetime) -> str:
+    """Let those start that there is room for, which is looked at anew under the lock; says what the others wait for."""
+    with locked(wave) as unchanged:
+        if not unchanged:
+            return ""
+        admitted, waiting_for = admitted_of(pks, now)
+        if admitted and prepare.release(agents=admitted, now=now):
+            Wave.objects.filter(pk=wave.pk).update(step_at=now)
+        return waiting_for
+
+
+def admitted_of(pks: Sequence[int], now: datetime) -> tuple[list[Agent], str]:
     """Those that their hosts have room for, in order, and what the first refused one waits for."""
+    agents = Agent.objects.filter(pk__in=pks, state=State.READY, desired=Desired.HELD)
     by_host: dict[int, list[Agent]] = defaultdict(list)
-    for agent in agents:
+    for agent in agents.defer("prompt", "command").order_by("member__number"):
         by_host[agent.host_id].append(agent)
     admitted: list[Agent] = []
     waiting_for = ""
-    for host in Host.objects.filter(pk__in=by_host):
+    for host in Host.objects.filter(pk__in=by_host).order_by("pk"):
         queue = by_host[host.pk]
-        requests = [Request(memory=agent.memory_budget_mb * MB) for agent in queue]
-        answer = admit(reading_of(host, now), promised_to(host), requests, configured_limits())
+        answer = admission(host, [agent.memory_budget_mb for agent in queue], now)
         admitted += queue[: answer.count]
-        waiting_for = waiting_for or (f"{host.name}: {answer.waiting_for}" if answer.waiting_for else "")
+        if answer.waiting_for and not waiting_for:
+            waiting_for = closed(host, now) or f"{host.name}: {answer.waiting_for}"
     return admitted, waiting_for
 
 
 def say_waiting(wave: Wave, text: str) -> None:
     if wave.waiting_for != text[:300]:
-        Wave.objects.filter(pk=wave.pk).update(waiting_for=text[:300])
+        Wave.objects.filter(pk=wave.pk, state=WaveState.RUNNING).update(waiting_for=text[:300])
 
 
 def hold(wave: Wave, decision: Next, now: datetime) -> None:
     """The health gate: what runs goes on, nothing further starts until a person resumes the wave."""
-    rows = Wave.objects.filter(pk=wave.pk, state=WaveState.RUNNING)
-    if rows.update(state=WaveState.PAUSED, reason=decision.pause[:300], waiting_for="") == 1:
+    with locked(wave) as unchanged:
+        if not unchanged:
+            return
+        held = {"state": WaveState.PAUSED, "reason": decision.pause[:300], "waiting_for": ""}
+        Wave.objects.filter(pk=wave.pk).update(**held)
         record(Fact("wave.held", YARD, f"{wave.label}: {decision.pause}", "wave", wave.pk, wave.label))
 
 
-def finish(wave: Wave, state: str, places: Sequence[Place], now: datetime) -> None:
-    rows = Wave.objects.filter(pk=wave.pk, state=wave.state)
-    if rows.update(state=state, ended_at=now, waiting_for="") != 1:
-        return
-    good = sum(place.state == "exited" for place in places)
-    text = f"{wave.label} {state}: {good} of {len(places)} agents ended well"
-    record(Fact(f"wave.{state}", YARD, text, "wave", wave.pk, wave.label))
+def finish(wave: Wave, state: str, result: Outcome, now: datetime) -> None:
+    with locked(wave) as unchanged:
+        if not unchanged or unfinished(wave):  # it was added to, or some of it starts again
+            return
+        fields = {"state": state, "ended_at": now, "waiting_for": ""}
+        if state == WaveState.FAILED:
+            fields["reason"] = str(result)
+        Wave.objects.filter(pk=wave.pk).update(**fields)
+        text = f"{wave.label} {state}: {result}"
+        record(Fact(f"wave.{state}", YARD, text, "wave", wave.pk, wave.label, asdict(result)))

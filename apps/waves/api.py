@@ -8,6 +8,8 @@ from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
 from apps.access.api_auth import actor_of
+from apps.access.roles import require
+from apps.events.domain.actor import Role
 from apps.waves import actions
 from apps.waves.domain.request import WaveRequest
 from apps.waves.models import Wave
@@ -109,6 +111,7 @@ def start_wave(request: HttpRequest, body: WaveIn) -> Any:
 
 @router.post("/plan", response=PlanOut, summary="Show what starting it would do")
 def plan(request: HttpRequest, body: WaveIn) -> Any:
+    require(actor_of(request), Role.OPERATOR, "start waves")
     return asdict(plan_wave(body.request(), timezone.now()))
 
 

@@ -46,6 +46,9 @@ class Wave(models.Model):
     created_by = models.CharField(max_length=150)
     # NULL rather than "": any number of waves may have no key.
     idempotency_key = models.CharField(max_length=100, null=True, unique=True)  # noqa: DJ001
+    request_hash = models.CharField(
+        max_length=64, blank=True, help_text="of all that was asked for: the same key must ask for the same"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     gate_passed = models.PositiveIntegerField(
         default=0, help_text="steps below this one start whatever the health before them"

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from apps.capacity.domain.admission import MB, Request, admit
-from apps.capacity.limits import configured_limits
 from apps.fleet.domain.preset import LaunchRefused, LaunchValues, Preset, PresetError, render
 from apps.fleet.models import Host
 from apps.fleet.presets import find_executable, load_presets
-from apps.fleet.readings import hosts_for_agents, promised_to, reading_of
+from apps.fleet.readings import admission, hosts_for_agents
 from apps.waves.domain.request import WaveRequest, problems
 from apps.waves.domain.stepping import steps_of
 from apps.waves.exceptions import WaveRefused
@@ -166,8 +164,7 @@ def admission_now(agents: int, budget_mb: int, now: datetime) -> tuple[int, str]
     total, waiting_for = 0, ""
     for index, host in enumerate(hosts):
         share = len(range(index, agents, len(hosts)))
-        requests = [Request(memory=budget_mb * MB)] * share
-        answer = admit(reading_of(host, now), promised_to(host), requests, configured_limits())
+        answer = admission(host, [budget_mb] * share, now)
         total += answer.count
         waiting_for = waiting_for or answer.waiting_for
     return total, waiting_for

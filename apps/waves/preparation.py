@@ -18,9 +18,8 @@ from apps.workspaces.models import Workspace
 log = logging.getLogger(__name__)
 
 SIDE_BY_SIDE = 4
-QUEUE_SECONDS = (
-    120  # that a preparation may wait for a worker while none works; a job that runs renews that too
-)
+# That a preparation may wait for a worker while none works; a job that runs renews that too.
+QUEUE_SECONDS = 120
 RENEW_SECONDS = 5.0
 LEASE_SECONDS = 20.0  # a job that died is noticed after this
 

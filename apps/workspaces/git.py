@@ -4,11 +4,12 @@ import fcntl
 import functools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.lib.environment import passed_on
 from apps.lib.paths import remove_tree
 from apps.lib.process import Completed, ProgramMissing, run
 from apps.lib.text import plain_text
@@ -21,16 +22,11 @@ QUIET = (
 )
 # Extensions of the repository format that leave references and worktrees as they were.
 PLAIN_EXTENSIONS = {"extensions.objectformat", "extensions.partialclone", "extensions.preciousobjects"}
+# A look at what changed, by no program but git; in a submodule it would run another git, deaf to our settings.
+DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 SHORT = 30.0
 CHECKOUT = 300.0
 CLONE = 840.0  # below the time limit of a job
-# `git rev-parse --local-env-vars`: inherited, these would point every command at another repository.
-DROPPED = {
-    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT"),
-    *("GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE"),
-    *("GIT_INTERNAL_SUPER_PREFIX", "GIT_NAMESPACE", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY"),
-    *("GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +47,58 @@ class Commit:
 
 
 def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in DROPPED}
-    return {**kept, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+    ours = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+    return {**passed_on(os.environ), **ours}
+
+
+def reading(worktree: Path) -> dict[str, str]:
+    """What keeps a look at an agent's workspace from running programs that the agent named in its configuration.
+
+    A filter of the operator's own configuration stays, as files kept with it would all seem changed without it.
+    """
+    found = git(worktree, "config", "--show-scope", "-z", "--get-regexp", r"^filter\.").text().split("\0")
+    keys = [
+        entry.partition("\n")[0]
+        for scope, entry in zip(found[::2], found[1::2], strict=False)
+        if scope in ("local", "worktree")
+    ]
+    filters = {name for key in keys if (name := key.removeprefix("filter.").rpartition(".")[0])}
+    switched_off = [
+        (f"filter.{name}.{variable}", value)
+        for name in sorted(filters)
+        for variable, value in (("clean", ""), ("process", ""), ("required", "false"))
+    ]
+    values = {"GIT_CONFIG_COUNT": str(len(switched_off))}
+    for number, (key, value) in enumerate(switched_off):
+        values |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    # Objects that lack are not fetched: the agent could name any program as the way to its remote.
+    return values | {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
 
 
 def git(
-    directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000
+    directory: Path | None,
+    *arguments: str,
+    timeout: float = SHORT,
+    max_output: int = 10_000_000,
+    more: Mapping[str, str] | None = None,
 ) -> Completed:
     where = ("-C", str(directory)) if directory else ()
     argv = ["git", *where, *QUIET, *arguments]
     try:
-        return run(argv, env=environment(), timeout=timeout, max_output=max_output)
+        return run(argv, env={**environment(), **(more or {})}, timeout=timeout, max_output=max_output)
     except ProgramMissing as error:
         raise GitFailed(f"{error}: install git on this machine.") from error
 
 
 def output(
-    directory: Path | None, *arguments: str, timeout: float = SHORT, max_output: int = 10_000_000
+    directory: Path | None,
+    *arguments: str,
+    timeout: float = SHORT,
+    max_output: int = 10_000_000,
+    more: Mapping[str, str] | None = None,
 ) -> str:
     """Standard output of a git command that must succeed."""
-    done = git(directory, *arguments, timeout=timeout, max_output=max_output)
+    done = git(directory, *arguments, timeout=timeout, max_output=max_output, more=more)
     if done.timed_out:
         raise GitFailed(f"git {arguments[0]} took longer than {timeout:.0f} s and was stopped.")
     if done.code != 0:
@@ -238,7 +266,8 @@ def origin(repository: Path) -> str:
 
 def diff_stat(worktree: Path, base: str) -> list[FileChange]:
     """Files that differ between the working copy and `base`, untracked ones left out."""
-    text = output(worktree, "diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", base, "--")
+    arguments = (*DIFF, "--numstat", "-z", "--no-renames", base, "--")
+    text = output(worktree, *arguments, more=reading(worktree))
     changes = []
     for entry in text.split("\0"):
         if entry:
@@ -253,7 +282,8 @@ def diff_stat(worktree: Path, base: str) -> list[FileChange]:
 
 def diff_text(worktree: Path, base: str, limit: int) -> str:
     """The unified diff of the working copy against `base`, at most `limit` bytes."""
-    done = git(worktree, "diff", "--no-color", "--no-ext-diff", "--no-textconv", base, "--", max_output=limit)
+    arguments = (*DIFF, "--no-color", base, "--")
+    done = git(worktree, *arguments, max_output=limit, more=reading(worktree))
     return done.stdout[:limit].decode("utf-8", "replace")
 
 
@@ -261,11 +291,13 @@ def commits(worktree: Path, base: str, limit: int) -> list[Commit]:
     text = output(
         worktree,
         "log",
+        "--no-show-signature",
         "-z",
         f"--max-count={limit}",
         "--format=%H%x1f%ct%x1f%an%x1f%s",
         f"{base}..HEAD",
         "--",
+        more=reading(worktree),
     )
     rows = [entry.split("\x1f", 3) for entry in text.split("\0") if entry]
     return [

@@ -75,8 +75,9 @@ function layout(chart, top) {
     xaxis: {
       type: "date",
       range: [localTime(data.times[0]), localTime(data.times[data.times.length - 1])],
-      nticks: 6,
-      tickformat: data.times[data.times.length - 1] - data.times[0] < 150 ? "%H:%M:%S" : "%H:%M",
+      // Labels with seconds are wide, and two alike say nothing.
+      nticks: window.innerWidth < 500 ? 4 : 6,
+      tickformat: data.times[data.times.length - 1] - data.times[0] < 900 ? "%H:%M:%S" : "%H:%M",
       showgrid: false,
       zeroline: false,
       fixedrange: true,
@@ -116,7 +117,7 @@ function legend(figure, chart) {
     entry.append(mark, value === null || value === undefined ? name : `${name} ${readable(value)}`);
     return entry;
   });
-  figure.querySelector(".legend").replaceChildren(...entries);
+  figure.querySelector(".keys").replaceChildren(...entries);
 }
 
 function readable(value) {
@@ -131,10 +132,10 @@ function draw(key) {
   const figure = figures.get(key);
   const plot = figure.querySelector(".plot");
   const chart = data[key];
-  figure.classList.toggle("empty", isEmpty(chart));
+  figure.classList.toggle("no-data", isEmpty(chart));
   if (isEmpty(chart)) {
     Plotly.purge(plot);
-    figure.querySelector(".legend").replaceChildren();
+    figure.querySelector(".keys").replaceChildren();
     return;
   }
   const top = highest(chart);
@@ -153,7 +154,7 @@ function drawAll() {
 function cross(figure) {
   const line = figure.querySelector(".cross");
   const plot = figure.querySelector(".plot");
-  line.hidden = hovered === null || figure.classList.contains("empty");
+  line.hidden = hovered === null || figure.classList.contains("no-data");
   if (line.hidden) return;
   const width = plot.clientWidth - MARGIN.l - MARGIN.r;
   const first = data.times[0];

@@ -6,6 +6,7 @@ const SIGNED_OUT = 4401;
 const LIBRARY_RETRIES = [1006, 1011, 1012, 1013]; // closes after which htmx-ext-ws connects again by itself
 const REFUSED = 4400; // and above: connecting again at once would end the same way
 const REFUSED_RETRY_MS = 30000;
+const HIDDEN_MS = 30000;
 const KEPT_PUSHES = 1000;
 
 const yard = (window.swarmyard = window.swarmyard || {});
@@ -146,6 +147,14 @@ async function refetch(element) {
   return true;
 }
 
+// A page that nobody sees for a while asks for nothing, and is caught up when it is seen again.
+let hiddenTimer = null;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiddenTimer);
+  if (document.hidden) hiddenTimer = setTimeout(() => tell({ pause: true }), HIDDEN_MS);
+  else if (!paused) tell({ pause: false });
+});
+
 pauseButton?.addEventListener("click", () => {
   paused = !paused;
   pauseButton.setAttribute("aria-pressed", String(paused));
@@ -158,5 +167,8 @@ if (live) {
   setInterval(refreshState, 200);
   setInterval(poll, POLL_MS);
 }
+document.addEventListener("yard:changed", () => {
+  if (document.querySelector("[data-reload]")) location.reload(); // the page is another one by now
+});
 // What an action changed is pushed within moments; a page that polls looks at once.
 document.addEventListener("yard:acted", () => setTimeout(poll, 300));

@@ -124,11 +124,6 @@ document.addEventListener("click", async (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.matches("code.copy")) event.target.click();
 });
-for (const code of document.querySelectorAll("code.copy")) {
-  code.tabIndex = 0;
-  code.setAttribute("role", "button");
-  code.title = "Copy";
-}
 
 document.getElementById("fold")?.addEventListener("click", (event) => {
   const open = document.body.classList.toggle("menu-open");

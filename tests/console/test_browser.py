@@ -159,7 +159,7 @@ def test_it_draws_the_charts(opened):
     for key in ("throughput", "latency", "wait", "memory"):
         page.locator(f"[data-chart={key}]").scroll_into_view_if_needed()
         page.wait_for_selector(f"[data-chart={key}] .plot svg .scatterlayer path")
-        assert page.locator(f"[data-chart={key}] .legend span").count() >= 1
+        assert page.locator(f"[data-chart={key}] .keys span").count() >= 1
     assert page.troubles == []
 
 

@@ -17,7 +17,7 @@ PAGES = [
     "/waves/w1/",
     "/waves/new/",
     "/agents/",
-    "/agents/1/",
+    "/agents/9000001/",
     "/repositories/",
     "/hosts/",
     "/events/",
@@ -46,11 +46,11 @@ class Reader(HTMLParser):
 
 @pytest.fixture(autouse=True)
 def _rows(db):
-    make_host(pk=1)
+    make_host()
     wave = make_wave(
         "w1", repository=make_repository("ingest"), title=EVIL, prompt=EVIL, command=["echo", EVIL]
     )
-    agent = make_member(wave, pk=1, activity=EVIL, reason=EVIL, role=EVIL[:40], prompt=EVIL)
+    agent = make_member(wave, pk=9_000_001, activity=EVIL, reason=EVIL, role=EVIL[:40], prompt=EVIL)
     make_member(wave, state=State.WAITING, activity=EVIL)
     make_member(wave, state=State.FAILED, reason=EVIL)
     make_agent(f"w9/{EVIL}"[:80])
@@ -100,7 +100,7 @@ def test_it_shows_text_from_outside_as_text(operator, page):
     assert "\u202e" not in html
 
 
-@pytest.mark.parametrize("page", ["/agents/1/log/", "/agents/1/log/search/?text=alert"])
+@pytest.mark.parametrize("page", ["/agents/9000001/log/", "/agents/9000001/log/search/?text=alert"])
 def test_it_gives_out_a_log_as_json_without_escapes(operator, page):
     answer = operator.get(page)
 
@@ -111,12 +111,17 @@ def test_it_gives_out_a_log_as_json_without_escapes(operator, page):
 
 
 def test_it_offers_the_raw_log_only_as_a_download(operator):
-    answer = operator.get("/agents/1/log/download/")
+    answer = operator.get("/agents/9000001/log/download/")
 
     assert answer["Content-Type"] == "application/octet-stream"
     assert answer["Content-Disposition"].startswith("attachment;")
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert b"".join(answer.streaming_content).startswith(b"one\n<script>")
+
+
+@pytest.mark.parametrize("page", [*PAGES, "/live/menu/", "/agents/9000001/log/", "/admin/"])
+def test_it_leaves_no_copy_for_whoever_comes_after_signing_out(admin, page):
+    assert "no-store" in admin.get(page)["Cache-Control"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -10,6 +10,7 @@ from tests.factories import make_agent, make_event, make_host, make_member, make
 
 pytestmark = pytest.mark.django_db
 
+PK = 9_000_001  # far above what the database hands out by itself
 OPEN_TO_ALL = {"sign-in", "sign-in-link", "sign-out", "favicon"}
 ACTIONS = {"wave-do": ["pause", "resume", "abort", "scale", "retry"], "host-do": ["drain", "open"]}
 ACTIONS["agent-do"] = ["pause", "resume", "stop", "kill", "restart"]
@@ -26,7 +27,7 @@ def console_patterns(resolver=None, prefix=""):
 
 
 def address(route: str, verb: str = "pause") -> str:
-    values = {"pk": "1", "label": "w1", "verb": verb, "name": "menu", "token": "x"}
+    values = {"pk": str(PK), "label": "w1", "verb": verb, "name": "menu", "token": "x"}
     return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: values[found[1]], route)
 
 
@@ -40,9 +41,9 @@ DEEDS = sorted(
 
 @pytest.fixture(autouse=True)
 def _rows(db):
-    make_host(pk=1)
+    make_host(pk=PK)
     wave = make_wave("w1", repository=make_repository("ingest"))
-    make_member(wave, pk=1)
+    make_member(wave, pk=PK)
     make_event()
 
 
@@ -157,7 +158,7 @@ def test_it_answers_404_for_what_isnt_there(operator, path):
     assert operator.get(path).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/agents/1/do/eat", "/waves/w1/do/eat", "/hosts/1/do/eat"])
+@pytest.mark.parametrize("path", [f"/agents/{PK}/do/eat", "/waves/w1/do/eat", f"/hosts/{PK}/do/eat"])
 def test_it_answers_404_for_a_verb_it_doesnt_know(operator, path):
     assert operator.post(path).status_code == 404
 

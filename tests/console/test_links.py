@@ -15,7 +15,7 @@ PAGES = [
     "/waves/w1/",
     "/waves/new/",
     "/agents/",
-    "/agents/1/",
+    "/agents/9000001/",
     "/repositories/",
     "/hosts/",
     "/events/",
@@ -24,9 +24,9 @@ HREF = re.compile(r'(?:href|hx-get)="([^"]+)"')
 
 
 def test_it_has_no_link_that_leads_nowhere(admin):
-    make_host(pk=1)
+    make_host()
     wave = make_wave("w1", repository=make_repository("ingest"))
-    agent = make_member(wave, pk=1)
+    agent = make_member(wave, pk=9_000_001)
     for state in ("waiting", "failed", "failed", "failed", "lost"):
         make_member(wave, state=state)
     make_wave("w0", state="done")
@@ -53,9 +53,9 @@ def test_it_has_no_link_that_leads_nowhere(admin):
 
 
 def test_it_names_posts_that_exist(operator):
-    make_host(pk=1)
-    make_member(make_wave("w1"), pk=1)
+    make_host()
+    make_member(make_wave("w1"), pk=9_000_001)
 
-    for page in ("/", "/waves/w1/", "/agents/1/", "/hosts/"):
+    for page in ("/", "/waves/w1/", "/agents/9000001/", "/hosts/"):
         for target in re.findall(r'hx-post="([^"]+)"', operator.get(page).content.decode()):
             assert operator.get(target).status_code == 405, f"{target} on {page}"

@@ -53,6 +53,7 @@ def run(scenario: Callable[[Pusher], Awaitable[None]]) -> None:
                 pusher.leave(viewer)
             pusher._thread.submit(live.connections.close_all)
             pusher._thread.shutdown()
+            await sync_to_async(live.connections.close_all)()
 
     asyncio.run(play())
 

@@ -29,12 +29,12 @@ PAGE_REGIONS = {
     "/waves/w1/": ["wave_head?wave=w1", "wave_steps?wave=w1", "wave_agents?wave=w1", "wave_events?wave=w1"],
     "/agents/": ["agents_table"],
     "/agents/?q=agent-01&sort=p95": ["agents_table?q=agent-01&sort=p95"],
-    "/agents/1/": [
-        "agent_head?pk=1",
-        "agent_facts?pk=1",
-        "agent_numbers?pk=1",
-        "agent_charts?pk=1",
-        "agent_events?pk=1",
+    "/agents/9000001/": [
+        "agent_head?pk=9000001",
+        "agent_facts?pk=9000001",
+        "agent_numbers?pk=9000001",
+        "agent_charts?pk=9000001",
+        "agent_events?pk=9000001",
     ],
     "/repositories/": ["repositories_list"],
     "/hosts/": ["hosts_list"],
@@ -45,10 +45,10 @@ CASES = [(page, address) for page, addresses in PAGE_REGIONS.items() for address
 
 @pytest.fixture(autouse=True)
 def _rows(db, redis_server):
-    make_host(pk=1)
+    make_host()
     wave = make_wave("w1", repository=make_repository("ingest"))
-    agents = [make_member(wave, pk=number) for number in range(1, 5)]
-    make_member(wave, pk=9, state=State.FAILED, reason="exit 1")
+    agents = [make_member(wave, pk=number) for number in range(9_000_001, 9_000_005)]
+    make_member(wave, pk=9_000_009, state=State.FAILED, reason="exit 1")
     make_wave("w0", state="done", ended_at=datetime.now(UTC))
     make_event()
     for window in (60, 300):
@@ -100,12 +100,12 @@ def test_it_counts_views_that_mean_the_same_as_one():
 def test_it_sends_only_the_rows_that_changed():
     shown = view("yard_waves")
     before = render(shown)
-    Agent.objects.filter(pk=2).update(activity="committing")
+    Agent.objects.filter(pk=9_000_002).update(activity="committing")
 
     changes = render(shown).changes_since(before)
 
     assert len(changes) == 1
-    assert changes[0].startswith('<tr id="agent-2"')
+    assert changes[0].startswith('<tr id="agent-9000002"')
     assert "committing" in changes[0]
 
 
@@ -119,8 +119,8 @@ def test_it_sends_nothing_when_nothing_changed():
 def test_it_sends_the_whole_region_when_its_rows_are_others():
     shown = view("yard_waves")
     before = render(shown)
-    Agent.objects.get(pk=3).member.delete()
-    Agent.objects.filter(pk=3).update(group="w99")
+    Agent.objects.get(pk=9_000_003).member.delete()
+    Agent.objects.filter(pk=9_000_003).update(group="w99")
 
     changes = render(shown).changes_since(before)
 
@@ -143,7 +143,7 @@ def test_it_shows_buttons_to_operators_alone():
 
 def test_it_names_no_person_in_what_all_share():
     for name in REGIONS:
-        shown = view(name, wave="w1", pk="1")
+        shown = view(name, wave="w1", pk="9000001")
 
         assert "csrf" not in render(shown).html.lower()
         assert "operator-person" not in render(shown).html
@@ -161,8 +161,8 @@ def test_it_knows_which_hints_make_a_view_stale():
 
 @pytest.mark.parametrize("state", State.values)
 def test_it_has_a_sign_and_a_word_for_every_state(state):
-    Agent.objects.filter(pk=1).update(state=state)
+    Agent.objects.filter(pk=9_000_001).update(state=state)
 
-    html = render(view("agent_head", pk="1")).html
+    html = render(view("agent_head", pk="9000001")).html
 
     assert 'class="sign"' in html

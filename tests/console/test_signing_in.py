@@ -1,10 +1,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.test import Client
 
 from apps.access.actions import make_sign_in_link
-from apps.console.access.attempts import LIMIT, SPAN, Attempts
+from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, SPAN, Attempts
 from apps.events.domain.actor import Role
 from apps.events.models import Event
 from tests.factories import make_user
@@ -92,7 +94,7 @@ def test_it_blocks_an_address_and_name_after_ten_failures_even_with_the_right_pa
 
 
 def test_it_forgets_failures_after_their_span():
-    attempts = Attempts()
+    attempts = Attempts(LIMIT)
     for _ in range(LIMIT):
         attempts.failed("ada", START)
 
@@ -101,7 +103,7 @@ def test_it_forgets_failures_after_their_span():
 
 
 def test_it_keeps_failures_of_a_bounded_number_of_names():
-    attempts = Attempts()
+    attempts = Attempts(LIMIT)
     for number in range(10_500):
         attempts.failed(number, START)
 
@@ -140,3 +142,70 @@ def test_it_signs_out_by_post_alone(operator):
     operator.post("/sign-out")
 
     assert operator.get("/").status_code == 302
+
+
+def test_it_blocks_an_address_that_tries_name_after_name():
+    make_person()
+    client = Client()
+    for number in range(ADDRESS_LIMIT):
+        assert sign_in(client, name=f"guess-{number}", password="guess").status_code == 400
+
+    assert sign_in(client).status_code == 429
+    assert sign_in(Client(REMOTE_ADDR="10.0.0.9")).status_code == 302
+
+
+def test_it_goes_by_the_address_that_the_tls_proxy_saw(settings):
+    make_person()
+    settings.BEHIND_TLS = True
+    guesser = Client(headers={"X-Forwarded-For": "10.9.9.9, 192.0.2.7"})
+    for _ in range(LIMIT):
+        sign_in(guesser, password="guess")
+
+    again = sign_in(Client(headers={"X-Forwarded-For": "1.2.3.4, 192.0.2.7"}))
+    another = sign_in(Client(headers={"X-Forwarded-For": "192.0.2.8"}))
+
+    assert again.status_code == 429
+    assert another.status_code == 302
+
+
+def test_it_believes_no_forwarded_address_without_a_tls_proxy():
+    make_person()
+    for number in range(LIMIT):
+        sign_in(Client(headers={"X-Forwarded-For": f"10.0.0.{number}"}), password="guess")
+
+    assert sign_in(Client()).status_code == 429
+
+
+def test_it_records_who_signed_in_who_failed_and_who_signed_out():
+    make_person()
+    client = Client()
+
+    sign_in(client, password="guess")
+    sign_in(client)
+    client.post("/sign-out")
+    Client().post("/sign-out")
+
+    events = Event.objects.filter(kind__startswith="access.sign").order_by("pk")
+    assert [(event.kind, event.actor, event.text) for event in events] == [
+        ("access.sign_in_failed", "yard", "failed sign-in as “ada” from 127.0.0.1"),
+        ("access.signed_in", "ada", "ada signed in by password"),
+        ("access.signed_out", "ada", "ada signed out"),
+    ]
+
+
+def test_it_records_no_more_failures_than_the_brake_lets_through():
+    make_person()
+    client = Client()
+
+    for _ in range(LIMIT + 5):
+        sign_in(client, password="guess")
+
+    assert Event.objects.filter(kind="access.sign_in_failed").count() == LIMIT
+
+
+@pytest.mark.parametrize("password", ["short-1", "password1234", "8236450917", "ada-lovelace"])
+def test_it_takes_no_password_that_is_quickly_guessed(password):
+    user = make_user("ada-lovelace")
+
+    with pytest.raises(ValidationError):
+        validate_password(password, user)

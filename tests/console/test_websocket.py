@@ -9,6 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
+from django.db import connections
 from django.test import Client
 
 from apps.access.models import Membership
@@ -50,6 +51,7 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
                 for viewer in list(consumer.pusher.viewers):
                     consumer.pusher.leave(viewer)
                 consumer.pusher._thread.shutdown()
+            await sync_to_async(connections.close_all)()
 
     asyncio.run(play())
 

@@ -163,6 +163,36 @@ def test_it_leads_through_the_first_run(operator, viewer):
     assert "manage.py repository add" in html
 
 
+def test_it_ends_the_first_run_when_the_first_agent_is_planned(operator):
+    before = operator.get("/live/yard_first_run/").content.decode()
+    make_agent(state=State.PLANNED)
+
+    after = operator.get("/live/yard_first_run/").content.decode()
+
+    assert "data-reload" not in before
+    assert "data-reload" in after
+    assert "yard_first_run" not in operator.get("/").content.decode()
+
+
+def test_it_says_when_no_wave_runs_and_offers_one_to_who_may_start_it(operator, viewer):
+    make_agent(state=State.EXITED)
+
+    assert "No wave is running" in operator.get("/").content.decode()
+    assert "New wave" in operator.get("/live/yard_waves/").content.decode()
+    assert "New wave" not in viewer.get("/live/yard_waves/").content.decode()
+
+
+def test_it_offers_each_open_wave_as_a_filter_that_keeps_the_state(operator):
+    make_host()
+    for label in ("w1", "w2"):
+        make_member(make_wave(label))
+
+    html = operator.get("/live/yard_waves/?state=busy&wave=w1").content.decode()
+
+    assert 'href="?state=busy&amp;wave=w2"' in html
+    assert 'href="?state=busy"' in html
+
+
 @pytest.mark.parametrize("page", ["/waves/", "/agents/", "/repositories/", "/hosts/", "/events/"])
 def test_it_says_something_useful_where_there_is_nothing(operator, page):
     html = operator.get(page).content.decode()

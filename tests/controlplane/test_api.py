@@ -25,7 +25,7 @@ WAVE = {"repository": "project", "preset": "command", "agents": 2, "command": ["
 ENDPOINTS = [
     ("GET", "/waves", None, Role.VIEWER, 200),
     ("POST", "/waves", WAVE, Role.OPERATOR, 201),
-    ("POST", "/waves/plan", WAVE, Role.VIEWER, 200),
+    ("POST", "/waves/plan", WAVE, Role.OPERATOR, 200),
     ("GET", "/waves/{wave}", None, Role.VIEWER, 200),
     ("POST", "/waves/{wave}/pause", None, Role.OPERATOR, 200),
     ("POST", "/waves/{wave}/resume", None, Role.OPERATOR, 200),
@@ -174,6 +174,8 @@ def test_a_session_without_the_csrf_token_changes_nothing(wave, method, path, bo
 
 @every_write
 def test_what_it_does_is_told_with_its_actor(wave, method, path, body, role, status):
+    if path == "/waves/plan":
+        pytest.skip("it does nothing")
     if status == 409:
         body = {"path_or_url": wave.repository.path, "name": "again"}
         wave.repository.path = "/elsewhere"
@@ -334,15 +336,6 @@ def test_every_verb_of_the_command_line_is_there_too():
 def subcommands(command, name):
     parser = command().create_parser("manage.py", name)
     return {choice for action in parser._actions if action.choices for choice in action.choices}
-
-
-def test_the_docs_come_from_this_machine_alone(client, db):
-    page = client.get("/api/v1/docs").content.decode()
-
-    assert "swagger-ui" in page
-    assert "http://" not in page
-    assert "https://" not in page
-    assert "//cdn" not in page
 
 
 def test_health_is_open_to_probes(client, db, settings, tmp_path):

@@ -6,11 +6,20 @@ from django.utils import timezone
 
 from apps.fleet.models import Agent, Host
 
+MB = 1024 * 1024
 numbers = count(1)
 
 
 def make_host(**overrides):
-    fields = {"name": "local", "heartbeat_at": timezone.now(), "boot_id": "boot"}
+    """One that answers and has room for everything."""
+    fields = {
+        "name": "local",
+        "heartbeat_at": timezone.now(),
+        "boot_id": "boot",
+        "memory_available": 64_000 * MB,
+        "memory_pressure": 0.0,
+        "disk_free": 500_000 * MB,
+    }
     return Host.objects.create(**(fields | overrides))
 
 

@@ -1,6 +1,7 @@
 """A runhost may be killed at any line. The next one takes over what is there, and starts nothing twice."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,8 @@ from apps.fleet.places import run_dir
 
 from .launching import eventually
 from .supervising import kinds
+
+STREAMS = Path(__file__).with_name("streams")
 
 
 class Killed(BaseException):
@@ -224,7 +227,8 @@ def test_an_agent_whose_launcher_was_killed_too_is_lost_when_it_ends(fleet):
     assert not fleet.processes()
 
 
-def test_a_final_result_that_was_read_before_the_kill_still_ends_the_agent(fleet, settings):
+def with_a_result(fleet, settings):
+    """An agent that lingers after its final result, which was read."""
     presets = settings.SWARMYARD_HOME / "presets"
     presets.mkdir()
     (presets / "lingering.toml").write_text(
@@ -233,9 +237,54 @@ def test_a_final_result_that_was_read_before_the_kill_still_ends_the_agent(fleet
     said = '{"type":"result","subtype":"success","is_error":false,"result":"all done"}'
     agent = fleet.running(f"echo '{said}'; while :; do sleep 0.05; done", preset="lingering")
     fleet.until(lambda: fleet.supervisor.watches[agent.pk].result)
+    return agent
+
+
+def test_an_agent_that_was_asked_to_go_by_a_runhost_before_is_done(fleet, settings):
+    agent = with_a_result(fleet, settings)
+
+    reaper.ask_to_stop(fleet.supervisor.watches[agent.pk].tree)  # the last thing that runhost did
+    fleet.new_supervisor()
+    fleet.until_ended(agent)
+
+    assert (agent.state, agent.reason, agent.exit_code) == ("exited", "done", 143)
+
+
+def test_a_final_result_that_was_read_before_the_kill_still_ends_the_agent(fleet, settings):
+    agent = with_a_result(fleet, settings)
 
     fleet.new_supervisor()
     fleet.until_ended(agent)
 
     assert (agent.state, agent.reason) == ("exited", "done")
     assert not fleet.processes()
+
+
+def used(agent):
+    agent.refresh_from_db()
+    return agent.tokens_in, agent.tokens_out, agent.cache_read, agent.cost_usd
+
+
+@pytest.mark.parametrize(
+    ("stream", "parser"),
+    [("claude-code.jsonl", "claude"), ("codex.jsonl", "codex"), ("opencode.jsonl", "opencode")],
+)
+def test_what_the_starts_of_an_agent_used_adds_up(fleet, settings, monkeypatch, stream, parser):
+    presets = settings.SWARMYARD_HOME / "presets"
+    presets.mkdir()
+    (presets / "recorded.toml").write_text(
+        f'argv = ["{{command…}}"]\nexecutable = "{{command}}"\nparser = "{parser}"\n'
+    )
+    agent = fleet.agent("cat", str(STREAMS / stream), preset="recorded")
+    fleet.until_ended(agent)
+    tokens_in, tokens_out, cache_read, cost = used(agent)
+    assert tokens_in > 0 < tokens_out
+
+    fleet.do("restart", agent)
+    kill_at(fleet, monkeypatch, before(supervisor, "launch"))
+    kill_at(fleet, monkeypatch, before(observe, "record_end"))
+    fleet.until_ended(agent)
+
+    assert agent.epoch == 2
+    twice = (2 * tokens_in, 2 * tokens_out, 2 * cache_read)
+    assert used(agent) == (*twice, cost and pytest.approx(2 * cost))

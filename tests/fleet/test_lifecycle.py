@@ -144,13 +144,15 @@ def test_a_stop_asks_first_and_ends_it_after_the_grace():
 
 def test_a_launcher_that_never_writes_a_pid_is_ended_after_its_time():
     starting = {"state": "starting", "launched": False, "launcher": True, "exited": False}
-    assert steps(**starting, seconds_since_launch=(None, 1.0), left=0) == {Step.NOTHING}
-    assert steps(**starting, seconds_since_launch=STARTING_LIMIT + 1) == {Step.DESTROY}
+    not_killed = {"desired": ("held", "running", "paused", "stopped")}
+    assert steps(**starting, **not_killed, seconds_since_launch=(None, 1.0)) == {Step.NOTHING}
+    assert steps(**starting, seconds_since_launch=STARTING_LIMIT + 1) == {Step.ABANDON}
 
 
 def test_a_kill_does_not_wait_for_a_pid():
     starting = {"state": "starting", "launched": False, "exited": False, "seconds_since_launch": 1.0}
     assert steps(**starting, left=2, desired="killed") == {Step.DESTROY}
+    assert steps(**starting, launcher=True, desired="killed") == {Step.DESTROY}
     assert steps(**starting, left=2, desired=("running", "paused", "stopped")) == {Step.NOTHING}
 
 
@@ -166,7 +168,10 @@ def test_an_agent_that_runs_as_wanted_is_left_in_peace():
         (0, False, "", "exited", "done"),
         (0, False, "out of credit", "failed", "out of credit"),
         (1, False, "", "failed", "exit 1"),
-        (1, False, "out of credit", "failed", "exit 1"),
+        (1, False, "out of credit", "failed", "exit 1: out of credit"),
+        (145, False, "invalid key", "failed", "exit 145: invalid key"),
+        (145, False, "", "failed", "exit 145"),
+        (137, False, "out of credit", "failed", "exit 137: out of credit"),
         (126, False, "", "failed", "could not be started"),
         (127, False, "", "failed", "could not be started"),
         (128, False, "", "failed", "exit 128"),
@@ -187,6 +192,12 @@ def test_how_it_ended_is_told_by_its_exit_status(code, asked, error, state, reas
 
     assert told.state == state
     assert reason in told.reason
+
+
+def test_a_failure_without_a_result_tells_the_last_words():
+    told = ending(exit_code=41, asked=False, last_words="Please set an Auth method")
+
+    assert told == Ending("failed", "exit 41, last: Please set an Auth method")
 
 
 def test_every_exit_status_has_an_ending_for_people():

@@ -97,7 +97,10 @@ def test_retries_are_shown():
 
 
 def test_aider_that_wants_a_sign_in_is_waiting():
-    assert last(Status, read("aider", "aider-signed-out.txt")) == Status("waiting")
+    observations = read("aider", "aider-signed-out.txt")
+
+    assert last(Status, observations) == Status("waiting")
+    assert last(Activity, observations).text == "Waiting up to 5 minutes for you to finish in the browser..."
 
 
 def test_a_stream_read_in_two_parts_by_two_readers_ends_with_the_same_totals():

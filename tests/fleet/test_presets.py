@@ -34,7 +34,7 @@ def test_it_comes_with_seven_presets_in_order():
 def test_it_budgets_400_mb_for_an_agent_unless_it_was_seen_to_need_another_size():
     budgets = {name: preset.memory_budget_mb for name, preset in load_presets().items()}
 
-    assert (budgets.pop("drill"), budgets.pop("opencode")) == (60, 700)
+    assert (budgets.pop("drill"), budgets.pop("opencode"), budgets.pop("aider")) == (60, 700, 700)
     assert set(budgets.values()) == {400}
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from apps.lib.redis import RedisUnavailable, async_connection, connection, ping
+from apps.lib.redis import RedisUnavailable, async_connection, connection, ping, typed_errors
 
 
 def test_it_answers_a_ping(redis_server):
@@ -62,3 +62,14 @@ def test_an_event_loop_gets_a_connection_of_its_own(redis_server):
             await client.aclose()
 
     assert asyncio.run(scenario()) == b"2"
+
+
+@pytest.mark.parametrize("option", ["maxmemory", "min-replicas-to-write"])
+def test_a_server_that_refuses_to_write_is_told_as_such(redis_server, option):
+    client = redis_server.client()
+    client.config_set(option, "1")
+    try:
+        with pytest.raises(RedisUnavailable, match="refuses"), typed_errors():
+            connection().set("yard:x", "1")
+    finally:
+        client.config_set(option, "0")

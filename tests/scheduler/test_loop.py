@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from apps.capacity import leases
 from apps.scheduler.loop import LEASE_SECONDS, STEPS, tick
+from apps.scheduler.tidy import tidy
 from apps.waves.advance import advance_open_waves
 from apps.workspaces.cloning import resume_clones
 
@@ -23,8 +24,8 @@ def test_it_runs_every_step_with_the_time():
     assert seen == [NOW, NOW + timedelta(1)]
 
 
-def test_it_does_what_is_due_of_waves_and_clones():
-    assert (advance_open_waves, resume_clones) == STEPS
+def test_it_does_what_is_due_of_waves_and_clones_and_tidies():
+    assert (advance_open_waves, resume_clones, tidy) == STEPS
 
 
 def test_of_two_one_stands_by_until_the_other_is_gone():
@@ -50,9 +51,12 @@ def test_a_step_that_fails_does_not_keep_the_others(caplog):
     assert "broken failed; it is tried again at the next tick" in caplog.text
 
 
-def test_a_database_that_refuses_is_no_reason_to_end(monkeypatch):
+@pytest.mark.parametrize(
+    "error", [OperationalError("database is locked"), InterfaceError("connection already closed")]
+)
+def test_a_database_that_refuses_is_no_reason_to_end(monkeypatch, error):
     def refuse(**options):
-        raise OperationalError("database is locked")
+        raise error
 
     monkeypatch.setattr(leases, "acquire", refuse)
 

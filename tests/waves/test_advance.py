@@ -38,7 +38,7 @@ def test_it_goes_step_by_step_to_its_end(waves):
     assert (wave.state, wave.waiting_for) == ("done", "")
     assert wave.ended_at
     assert waves.kinds(wave) == ["wave.started", "wave.done"]
-    assert "5 of 5 agents ended well" in Event.objects.get(kind="wave.done").text
+    assert Event.objects.get(kind="wave.done").text == "w1 done: 5 ended well, 0 stopped, 0 failed, 0 lost"
 
 
 def test_a_round_too_many_changes_nothing(waves):
@@ -55,8 +55,29 @@ def test_a_round_too_many_changes_nothing(waves):
 def test_a_wave_of_which_none_ended_well_has_failed(waves):
     wave = waves.running()
 
-    assert waves.ended(wave, State.FAILED, exit_code=1).state == "failed"
-    assert "0 of 4 agents ended well" in Event.objects.get(kind="wave.failed").text
+    waves.ended(wave, State.FAILED, exit_code=1)
+
+    assert wave.state == "failed"
+    assert wave.reason == "0 ended well, 0 stopped, 4 failed, 0 lost"
+
+
+def test_a_wave_of_which_most_failed_has_failed_and_says_the_counts(waves):
+    wave = waves.start(agents=6, step_size=0)
+    waves.make_ready(wave)
+    waves.come_up(wave)
+    ends = [("exited", "running"), ("exited", "stopped"), ("failed", "running"), ("lost", "running")]
+    for number, (state, desired) in enumerate([*ends, ("failed", "running"), ("exited", "killed")], start=1):
+        waves.agents(wave).filter(member__number=number).update(state=state, desired=desired)
+
+    waves.tick(wave)
+
+    assert (wave.state, wave.reason) == ("failed", "1 ended well, 2 stopped, 2 failed, 1 lost")
+    event = Event.objects.get(kind="wave.failed")
+    assert event.text == "w1 failed: 1 ended well, 2 stopped, 2 failed, 1 lost"
+    assert event.data == {"well": 1, "stopped": 2, "failed": 2, "lost": 1}
+    waves.do("scale", wave, size=7)
+    wave.refresh_from_db()
+    assert (wave.state, wave.reason) == ("running", "")
 
 
 def test_one_that_comes_back_keeps_it_open(waves):
@@ -86,7 +107,7 @@ def test_a_sick_step_pauses_the_wave_and_leaves_the_others_alone(waves):
     waves.tick(wave)
 
     assert wave.state == "paused"
-    assert wave.reason == "step 1 failed its health gate: 3 of 4 agents never came up"
+    assert wave.reason == "step 1 failed its health gate: 3 of 4 agents never came up or failed at once"
     assert waves.agents(wave).get(member__number=4).desired == "running"
     assert waves.kinds(wave) == ["wave.started", "wave.held"]
     event = Event.objects.get(kind="wave.held")
@@ -98,14 +119,22 @@ def test_a_sick_step_pauses_the_wave_and_leaves_the_others_alone(waves):
     assert waves.agents(wave).filter(member__step=1, desired="running").count() == 4
 
 
-def test_agents_that_failed_after_they_came_up_don_t_hold_the_next_step(waves):
+@pytest.mark.parametrize(
+    ("seconds", "state", "held"),
+    [(0, "failed", True), (4, "lost", True), (6, "failed", False), (0, "exited", False)],
+)
+def test_commands_that_fail_at_once_hold_the_next_step(waves, seconds, state, held):
     wave = waves.start(agents=4, step_size=2)
     waves.make_ready(wave)
-    waves.agents(wave).filter(desired="running").update(state=State.FAILED, first_seen_at=waves.now())
+    ended = {"first_seen_at": waves.now(), "ended_at": waves.now() + timedelta(seconds=seconds)}
+    waves.agents(wave).filter(desired="running").update(state=state, **ended)
 
     waves.tick(wave)
 
-    assert len(released(waves, wave)) == 4
+    assert len(released(waves, wave)) == (2 if held else 4)
+    assert wave.reason == (
+        "step 1 failed its health gate: 2 of 2 agents never came up or failed at once" if held else ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,7 +186,7 @@ def test_a_host_that_fell_silent_gets_no_new_agents(waves):
 
     wave.refresh_from_db()
     assert released(waves, wave) == []
-    assert "runhost" in wave.waiting_for
+    assert wave.waiting_for == "host local, which doesn't answer: is `runhost` running there?"
 
 
 def test_no_checkouts_are_made_where_the_disk_is_nearly_full(waves):

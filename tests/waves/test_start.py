@@ -98,6 +98,12 @@ def test_the_same_key_again_gives_the_first_wave(waves):
     assert Event.objects.filter(kind="wave.started").count() == 1
 
 
+def test_a_repository_by_its_path_or_by_its_name_is_the_same_request(waves, source):
+    first = waves.start(idempotency_key="k1", repository="project")
+
+    assert waves.start(idempotency_key="k1", repository=str(source)) == first
+
+
 def test_the_same_key_after_a_scale_still_gives_the_first_wave(waves):
     first = waves.start(idempotency_key="k1")
     waves.do("scale", first, size=6)
@@ -105,11 +111,25 @@ def test_the_same_key_after_a_scale_still_gives_the_first_wave(waves):
     assert waves.start(idempotency_key="k1") == first
 
 
-@pytest.mark.parametrize("overrides", [{"prompt": "else"}, {"command": ["false"]}, {"preset": "drill"}])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"prompt": "else"},
+        {"command": ["false"]},
+        {"preset": "drill"},
+        {"agents": 5},
+        {"step_size": 3},
+        {"pause_ms": 7},
+        {"role": "tester"},
+        {"memory_budget_mb": 123},
+        {"restart_policy": "never"},
+        {"title": "else"},
+    ],
+)
 def test_a_key_for_something_else_is_refused(waves, overrides):
     waves.start(idempotency_key="k1")
 
-    with pytest.raises(WaveRefused, match="used for another wave, w1"):
+    with pytest.raises(WaveRefused, match="used for another request, that of w1"):
         waves.start(idempotency_key="k1", **overrides)
 
 

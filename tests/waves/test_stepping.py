@@ -10,6 +10,7 @@ from apps.waves.domain.stepping import (
     Place,
     current_step,
     final_state,
+    outcome,
     steps_of,
     to_prepare,
     to_release,
@@ -28,7 +29,8 @@ def waves(draw):
         released = draw(st.booleans()) if state in {"ready", *ENDED} else state not in UNSTARTED
         seen = draw(st.booleans()) if state not in UNSTARTED else False
         returning = state in ENDED and draw(st.booleans())
-        places.append(Place(pk, step, state, released, seen, returning))
+        asked, fell = draw(st.booleans()), seen and draw(st.booleans())
+        places.append(Place(pk, step, state, released, seen, returning, asked, fell))
     return places
 
 
@@ -92,7 +94,11 @@ def test_a_step_after_a_sick_one_does_not_begin_unasked(places, since_ms, passed
 
     step = current_step(places)
     last = [place for place in places if step is not None and place.step == step - 1]
-    ill = [place for place in last if place.state in {"failed", "lost"} and not place.seen]
+    ill = [
+        place
+        for place in last
+        if place.state in {"failed", "lost"} and (place.fell_at_once or not place.seen)
+    ]
     begun = any(place.step == step and (place.released or place.state not in UNSTARTED) for place in places)
     if last and len(ill) / len(last) > GATE_FAILURES and not begun and step > passed:
         assert decision.pause
@@ -170,7 +176,7 @@ def test_a_step_that_has_begun_goes_on_without_a_pause_or_a_gate():
 
 
 def test_a_sick_step_pauses_the_wave():
-    assert "2 of 3 agents never came up" in released(wave("ffb", "rrr")).pause
+    assert "2 of 3 agents never came up or failed at once" in released(wave("ffb", "rrr")).pause
     assert "2 of 2 agents never came up" in released(wave("fl", "rr")).pause
     assert released(wave("fb", "rr")).release == [3, 4]  # half of them is bearable
 
@@ -184,8 +190,17 @@ def test_a_person_can_let_the_next_step_through():
     assert "step 2" in released(wave("ff", "ff", "rr"), gate_passed=1).pause
 
 
-def test_of_a_wave_some_of_which_ended_well_it_is_done():
+@given(waves())
+def test_every_member_that_ended_is_counted_once(places):
+    counts = outcome(places)
+
+    ended = [place for place in places if place.state in ENDED]
+    assert counts.well + counts.stopped + counts.failed + counts.lost == len(ended)
+
+
+def test_a_wave_is_done_unless_more_failed_than_ended_well():
     assert final_state(wave("xF"), aborting=False) == "done"
+    assert final_state(wave("xFl"), aborting=False) == "failed"
     assert final_state(wave("FF"), aborting=False) == "failed"
     assert final_state(wave("xb"), aborting=False) == ""
     assert final_state(wave("xx"), aborting=True) == "aborted"

@@ -61,15 +61,32 @@ def test_it_tells_urls_from_paths(text, answer):
         ("https://ada:s3cret@example.org/x.git", "https://example.org/x.git"),
         ("https://ghp_token@example.org/x.git", "https://example.org/x.git"),
         ("http://ada:s3cret@example.org:8080/x@y", "http://example.org:8080/x@y"),
-        ("ssh://git:s3cret@example.org/x.git", "ssh://git:@example.org/x.git"),
+        ("ssh://git:s3cret@example.org/x.git", "ssh://git@example.org/x.git"),
         ("ssh://git@example.org/x.git", "ssh://git@example.org/x.git"),
         ("git@example.org:team/x.git", "git@example.org:team/x.git"),
         ("https://example.org/team/x@y.git", "https://example.org/team/x@y.git"),
         ("file:///srv/x.git", "file:///srv/x.git"),
+        ("https://example.org/x.git?private_token=s3cret", "https://example.org/x.git"),
+        ("https://example.org/x.git#s3cret", "https://example.org/x.git"),
+        ("https://example.org?token=s3cret@example.org", "https://example.org"),
+        ("HTTPS://s3cret@example.org/x.git", "HTTPS://example.org/x.git"),
+        ("https://ada:s3@cret@example.org/x.git", "https://example.org/x.git"),
+        ("https://ada:s3/cret@example.org/x.git", "https://…"),
+        ("https://ada:s3#cret@example.org/x.git", "https://…"),
+        ("ssh://[2001:db8::1]:22/x.git", "ssh://[2001:db8::1]:22/x.git"),
+        ("ada:s3cret@example.org:x.git", "ada@example.org:x.git"),
     ],
 )
 def test_urls_are_shown_without_their_secrets(url, shown):
     assert without_secrets(url) == shown
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))
+def test_whatever_is_in_a_password_is_not_shown(password):
+    secret = f"s3{password}cret"
+
+    assert secret not in without_secrets(f"https://ada:{secret}@example.org/x.git")
+    assert secret not in without_secrets(f"https://example.org/x.git?token={secret}")
 
 
 def test_an_agent_s_branch_is_below_yard():

@@ -9,18 +9,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.access.actions import redeem_sign_in_link
+from apps.access.actions import note_failed_sign_in, note_sign_in, note_sign_out, redeem_sign_in_link
 from apps.access.exceptions import LinkRefused
 from apps.access.roles import role_of
-from apps.console.access.attempts import LIMIT, SPAN, Attempts
+from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, SPAN, Attempts, address_of
 from apps.console.pages import now
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 WRONG = "This name and password don't belong together, or the account is closed."
 NO_ROLE = "This account has no role yet: an admin gives it one under Admin, Memberships."
-BLOCKED = f"{LIMIT} failed attempts: wait {SPAN.seconds // 60} minutes, or run `python manage.py signin` for a link."
+BLOCKED = f"Too many failed attempts: wait {SPAN.seconds // 60} minutes, or run `python manage.py signin` for a link."
 
-attempts = Attempts()
+attempts = Attempts(LIMIT)
+from_address = Attempts(ADDRESS_LIMIT)
 
 
 @login_not_required
@@ -34,17 +35,21 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(target)
         return sign_in_page(request, target)
     name = request.POST.get("username", "")[:150]
-    key = (request.META.get("REMOTE_ADDR", ""), name)
-    if attempts.is_blocked(key, now()):
+    address = address_of(request.META)
+    key = (address, name)
+    if attempts.is_blocked(key, now()) or from_address.is_blocked(address, now()):
         return sign_in_page(request, target, BLOCKED, name, status=429)
     user = authenticate(request, username=name, password=request.POST.get("password", ""))
     if user is None:
         attempts.failed(key, now())
+        from_address.failed(address, now())
+        note_failed_sign_in(username=name, address=address)
         return sign_in_page(request, target, WRONG, name, status=400)
     if role_of(user) is None:
         return sign_in_page(request, target, NO_ROLE, name, status=403)
     attempts.succeeded(key)
     login(request, user)
+    note_sign_in(user=user, way="password")
     return HttpResponseRedirect(target)
 
 
@@ -81,5 +86,7 @@ def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
 @login_not_required
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        note_sign_out(user=request.user)
     logout(request)
     return redirect("sign-in")

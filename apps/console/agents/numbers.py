@@ -80,7 +80,7 @@ def errors(figures: AgentFigures | None) -> Number:
 
 
 def cost(agent: Agent) -> Number:
-    if agent.cost_usd is None and agent.tokens_out is None:
+    if agent.cost_usd is None and not agent.tokens_out:
         return Number("Cost", "", display.NONE, "", "its preset reports none")
     known = agent.tokens_out is not None
     tokens = (

@@ -12,7 +12,8 @@ from apps.console.moment import Moment
 from apps.console.regions import Fragment, Region, View
 from apps.fleet.models import LIVE, UNSTARTED, Agent, Host
 
-PRESSURE_HIGH = 20.0  # percent
+# Percent of 10 s in which something waited. Agents that build keep CPUs busy; memory is what admission looks at.
+PRESSURE_HIGH = {"Memory": 20.0, "CPU": 80.0, "I/O": 50.0}
 DISK_HIGH = 90  # percent used
 
 
@@ -114,7 +115,7 @@ def pressure_meters(host: Host) -> list[Meter]:
 def pressure_meter(word: str, value: float | None) -> Meter:
     if value is None:
         return Meter(f"{word} pressure", "not offered by its kernel")
-    tone = "high" if value >= PRESSURE_HIGH else ""
+    tone = "high" if value >= PRESSURE_HIGH[word] else ""
     return Meter(f"{word} pressure", f"{value:.1f} % of 10 s", display.share(value, 100.0), tone)
 
 

@@ -14,10 +14,7 @@ WISHES = {"drain": True, "open": False}
 
 @require_safe
 def hosts(request: HttpRequest) -> HttpResponse:
-    has_any = Host.objects.exists()
-    return page(
-        request, "console/hosts/list.html", "hosts", Moment(now()), {"hosts_list": {}}, has_any=has_any
-    )
+    return page(request, "console/hosts/list.html", "hosts", Moment(now()), {"hosts_list": {}})
 
 
 @require_POST

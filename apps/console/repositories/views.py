@@ -7,7 +7,6 @@ from apps.console.moment import Moment
 from apps.console.pages import now, page, require_operator
 from apps.workspaces.actions import add_repository
 from apps.workspaces.exceptions import RepositoryRefused
-from apps.workspaces.models import Repository
 
 
 @require_http_methods(["GET", "POST"])
@@ -36,7 +35,6 @@ def repositories(request: HttpRequest) -> HttpResponse:
         {"repositories_list": {}},
         problem=problem,
         given=request.POST,
-        has_any=Repository.objects.exists(),
     )
     response.status_code = 422 if problem else 200
     return response

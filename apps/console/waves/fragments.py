@@ -40,6 +40,7 @@ def waves_table(view: View, moment: Moment) -> Fragment:
             *((key, key == view.get("state")) for key in STATES),
         ],
         "query": view.keep("state"),
+        "filtered": view.get("state") in STATES,
     }
     return Fragment.simple(render_to_string("console/waves/table.html", context))
 

@@ -27,10 +27,7 @@ PLAIN_VERBS = {
 
 @require_safe
 def waves(request: HttpRequest) -> HttpResponse:
-    has_any = Wave.objects.exists()
-    return page(
-        request, "console/waves/list.html", "waves", Moment(now()), {"waves_table": {}}, has_any=has_any
-    )
+    return page(request, "console/waves/list.html", "waves", Moment(now()), {"waves_table": {}})
 
 
 @require_safe

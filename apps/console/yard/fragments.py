@@ -18,6 +18,7 @@ from apps.console.yard.numbers import numbers
 from apps.events.models import Event
 from apps.fleet.models import Agent
 from apps.waves.models import OPEN, Wave
+from apps.workspaces.models import Repository
 
 MAX_ROWS = 120  # of one wave; its own page shows all
 FEED = 12
@@ -35,6 +36,17 @@ def attention(view: View, moment: Moment) -> Fragment:
         "summary": summary(found),
     }
     return Fragment.simple(render_to_string("console/yard/attention.html", context))
+
+
+def first_run(view: View, moment: Moment) -> Fragment:
+    """What to do first. Once the first agent is planned, the page is told to become the real one."""
+    context = {
+        "view": view,
+        "over": Agent.objects.exists(),
+        "has_host": any(host.heartbeat_at for host in moment.hosts),
+        "has_repository": Repository.objects.exists(),
+    }
+    return Fragment.simple(render_to_string("console/yard/first_run.html", context))
 
 
 def number_cards(view: View, moment: Moment) -> Fragment:
@@ -67,8 +79,16 @@ def waves(view: View, moment: Moment) -> Fragment:
 
 
 def chips_context(view: View, moment: Moment) -> dict[str, object]:
-    labels = {view.get("wave")} if view.get("wave") else {wave.label for wave in moment.open_waves}
-    return {"chips": chips(moment.counts_of(labels), view), "query": view.keep("wave", "q", "window")}
+    labels = [wave.label for wave in moment.open_waves]
+    wanted = {view.get("wave")} if view.get("wave") else set(labels)
+    several = len(labels) > 1 or view.get("wave")
+    return {
+        "chips": chips(moment.counts_of(wanted), view),
+        "query": view.keep("wave", "q", "window"),
+        "waves": [(label, label == view.get("wave")) for label in labels] if several else [],
+        "query_without_wave": view.keep("q", "window"),
+        "state": view.get("state") or "all",
+    }
 
 
 def card_context(wave: Wave, head: str, table: Table, moment: Moment) -> dict[str, object]:
@@ -100,6 +120,7 @@ def feed(view: View, moment: Moment) -> Fragment:
 ROWS_CHANGE = frozenset({"agent", "wave"})
 
 REGIONS = (
+    Region("yard_first_run", first_run, (), frozenset({"agent", "wave", "host", "repository"})),
     Region("yard_attention", attention, (), frozenset({"agent", "wave", "host", "repository"})),
     Region("yard_numbers", number_cards, ("window",), frozenset({"agent", "wave", "telemetry"})),
     Region("yard_charts", charts, ("window",), frozenset({"telemetry"})),

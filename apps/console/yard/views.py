@@ -4,27 +4,25 @@ from django.views.decorators.http import require_safe
 from apps.console.charts import YARD_CHARTS
 from apps.console.moment import Moment
 from apps.console.pages import now, page
-from apps.fleet.models import Agent, Host
-from apps.workspaces.models import Repository
+from apps.fleet.models import Agent
 
-LIVE_REGIONS = ("yard_attention", "yard_numbers", "yard_charts", "yard_waves", "yard_finished", "yard_feed")
+ALWAYS = ("yard_attention", "yard_numbers")
+AT_FIRST = ("yard_first_run",)
+LATER = ("yard_charts", "yard_waves", "yard_finished", "yard_feed")
 
 
 @require_safe
 def yard(request: HttpRequest) -> HttpResponse:
-    moment = Moment(now())
-    regions: dict[str, dict[str, str]] = {name: {} for name in LIVE_REGIONS}
+    is_first_run = not Agent.objects.exists()
+    names = ALWAYS + (AT_FIRST if is_first_run else LATER)
     return page(
         request,
         "console/yard/page.html",
         "yard",
-        moment,
-        regions,
+        Moment(now()),
+        {name: {} for name in names},
         charts=YARD_CHARTS,
-        first_run=not Agent.objects.exists(),
-        has_repository=Repository.objects.exists(),
-        has_host=Host.objects.exclude(heartbeat_at=None).exists(),
-        labels=[wave.label for wave in moment.open_waves],
+        first_run=is_first_run,
         filter_state=request.GET.get("state", ""),
         filter_wave=request.GET.get("wave", ""),
         filter_text=request.GET.get("q", "")[:60],

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 
-from apps.events.actions import Fact, record, record_all
+from apps.events.actions import Fact, record
 from apps.events.domain.actor import YARD
+from apps.fleet.actions.revive import revive_due as revive_due  # part of what `runhost` does
 from apps.fleet.domain.health import Health
 from apps.fleet.domain.lifecycle import Ending, restart_delay
 from apps.fleet.exceptions import HostTaken
-from apps.fleet.models import ENDED, LIVE, Agent, Desired, Host, State
+from apps.fleet.models import LIVE, Agent, Desired, Host, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +166,14 @@ def record_end(
     row = rows.select_for_update().only("desired", "restart_policy", "restarts", "restart_at").first()
     if row is None:
         return False
+    again = restart_fields(row, ending, max_restarts, now)
     ended = rows.update(
-        **fields,
+        **(fields | again),
         state=ending.state,
         reason=ending.reason[:300],
         exit_code=exit_code,
         ended_at=now,
         token_hash="",
-        restart_at=restart_time(row, ending, max_restarts, now),
         processes=0,
         memory_bytes=None,
     )
@@ -184,46 +185,14 @@ def record_end(
     return True
 
 
-def restart_time(row: Agent, ending: Ending, max_restarts: int, now: datetime) -> datetime | None:
-    """When an agent that ends now starts again: as somebody asked, or by its policy, unless they asked for the end."""
+def restart_fields(row: Agent, ending: Ending, max_restarts: int, now: datetime) -> dict[str, object]:
+    """When an agent that ends now starts again: as somebody asked, or by its policy, unless they asked for the end.
+    Only a restart by the policy counts towards its limit."""
     if row.restart_at is not None or row.desired in (Desired.STOPPED, Desired.KILLED):
-        return row.restart_at
+        return {"restart_at": row.restart_at}
     delay = restart_delay(
         policy=row.restart_policy, state=ending.state, restarts=row.restarts, limit=max_restarts
     )
-    return None if delay is None else now + timedelta(seconds=delay)
-
-
-def revive_due(*, host: Host, now: datetime) -> int:
-    """Ended agents whose time to start again has come: ready and wanted. One that is paused waits to be resumed."""
-    rows = Agent.objects.filter(host=host, state__in=ENDED, restart_at__lte=now).exclude(
-        desired=Desired.PAUSED
-    )
-    due = list(rows.defer("prompt", "command"))
-    return revive_all(due) if due else 0
-
-
-@transaction.atomic
-def revive_all(due: Iterable[Agent]) -> int:
-    revived = [agent for agent in due if revive(agent)]
-    record_all(
-        Fact("agent.revived", YARD, f"{agent.name} starts again", "agent", agent.pk, agent.name)
-        for agent in revived
-    )
-    return len(revived)
-
-
-def revive(agent: Agent) -> bool:
-    rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state__in=ENDED)
-    rows = rows.exclude(restart_at=None).exclude(desired=Desired.PAUSED)
-    return (
-        rows.update(
-            state=State.READY,
-            desired=Desired.RUNNING,
-            restart_at=None,
-            stop_requested_at=None,
-            ended_at=None,
-            restarts=F("restarts") + 1,
-        )
-        == 1
-    )
+    if delay is None:
+        return {"restart_at": None}
+    return {"restart_at": now + timedelta(seconds=delay), "restarts": F("restarts") + 1}

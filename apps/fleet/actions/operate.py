@@ -9,6 +9,7 @@ from apps.access.roles import require
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import Actor, Role
 from apps.events.hints import publish_on_commit
+from apps.fleet.actions.revive import forget_waiting
 from apps.fleet.exceptions import AgentRefused
 from apps.fleet.models import UNSTARTED, Agent, Desired, Host, State
 
@@ -55,15 +56,20 @@ def kill(*, agent: Agent, actor: Actor, now: datetime) -> Agent:
 @verb
 @transaction.atomic
 def restart(*, agent: Agent, actor: Actor, now: datetime) -> Agent:
-    """Start it again in its workspace as it is; a live one is stopped first."""
+    """Start it again in its workspace as it is, when its host has room; a live one is stopped first. Its restarts by
+    policy are counted from the start."""
     allowed(agent, "restart", actor)
+    if agent.host.draining:
+        raise AgentRefused(
+            f"{agent.name} is on host {agent.host.name}, which drains: nothing starts there until it is opened again."
+        )
     if not agent.workspace_path:
         raise AgentRefused(f"{agent.name} never got a workspace: retry it from its wave.")
     rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch)
     asked_at = agent.stop_requested_at or now
     if not (
-        rows.live().update(desired=Desired.STOPPED, stop_requested_at=asked_at, restart_at=now)
-        or rows.ended().update(desired=Desired.RUNNING, restart_at=now)
+        rows.live().update(desired=Desired.STOPPED, stop_requested_at=asked_at, restart_at=now, restarts=0)
+        or rows.ended().update(desired=Desired.RUNNING, restart_at=now, restarts=0)
     ):
         raise moved_on(agent)
     return announce(agent, "restarted", actor)
@@ -91,6 +97,7 @@ def end(agent: Agent, desired: Desired, word: str, actor: Actor, now: datetime) 
         state=State.EXITED, reason="stopped before it started", ended_at=now, **fields
     ):
         return announce(agent, word, actor)
+    forget_waiting(rows.returning())
     if not (rows.live().update(**fields) or rows.returning().update(**fields)):
         raise moved_on(agent)
     return announce(agent, word, actor)

@@ -43,6 +43,13 @@ def create_agents(*, specs: Sequence[AgentSpec], hosts: Sequence[Host]) -> list[
     return Agent.objects.bulk_create(agents, batch_size=500)
 
 
+def move_planned(*, pks: Sequence[int], hosts: Sequence[Host]) -> None:
+    """Agents that are only planned go to other hosts, in turn: nothing of them is anywhere yet."""
+    for number, host in enumerate(hosts):
+        theirs = pks[number :: len(hosts)]
+        Agent.objects.filter(pk__in=theirs, state=State.PLANNED).update(host=host)
+
+
 def claim_for_preparation(pks: Iterable[int]) -> list[int]:
     """Of `pks`, those that were planned and are now being prepared, by this caller alone."""
     return [

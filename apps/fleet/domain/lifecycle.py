@@ -4,7 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 STARTING_LIMIT = 30.0  # seconds for the launcher to write a pid
+ENDING_LIMIT = 5.0  # seconds to get rid of what is left of an agent; then its end is written all the same
+HURRY = 1.0  # seconds of it with a look every moment
 LAST_SIGNAL = 64  # a shell tells the end by signal N as 128+N; 255 is a program's own way to say "failed"
+# SIGCHLD to SIGURG and SIGWINCH stop a process or do nothing to it: 145 is an exit code of a program's own.
+NEVER_DEADLY = {*range(17, 24), 28}
 NOT_OURS = {"planned", "preparing", "exited", "failed", "lost"}
 
 
@@ -18,6 +22,7 @@ class Step(StrEnum):
     DESTROY = "destroy"  # end all of it now
     REAP = "reap"  # it ended, descendants are left
     END = "end"  # it ended and nothing is left
+    ABANDON = "abandon"  # its launcher hangs: end that too, and the start with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,9 @@ def next_step(wanted: Wanted, seen: Seen) -> Step:
 def step_before_launch(wanted: Wanted, seen: Seen) -> Step:
     """Claimed, but no pid is written: the launcher is on its way, or whoever started it died before it could."""
     if seen.left or seen.launcher:
-        late = wanted.seconds_since_launch is not None and wanted.seconds_since_launch > STARTING_LIMIT
-        return Step.DESTROY if late or (seen.left and wanted.desired == "killed") else Step.NOTHING
+        if wanted.seconds_since_launch is not None and wanted.seconds_since_launch > STARTING_LIMIT:
+            return Step.ABANDON
+        return Step.DESTROY if wanted.desired == "killed" else Step.NOTHING
     return Step.START if wanted.desired in {"running", "paused"} else Step.END
 
 
@@ -94,7 +100,7 @@ class Ending:
     reason: str
 
 
-def ending(*, exit_code: int | None, asked: bool, result_error: str = "") -> Ending:
+def ending(*, exit_code: int | None, asked: bool, result_error: str = "", last_words: str = "") -> Ending:
     """How a run ended. `asked`: an operator or its own final result wanted it to end."""
     if asked:
         return Ending("exited", "stopped on request")
@@ -102,11 +108,34 @@ def ending(*, exit_code: int | None, asked: bool, result_error: str = "") -> End
         return Ending("lost", "its process vanished without an exit status")
     if exit_code == 0:
         return Ending("failed", result_error) if result_error else Ending("exited", "done")
+    if result_error:
+        return Ending("failed", f"exit {exit_code}: {result_error}")
     if never_started(exit_code):
         return Ending("failed", f"exit {exit_code}: the program could not be started, see its log")
-    if 128 < exit_code <= 128 + LAST_SIGNAL:
+    if ended_by_signal(exit_code):
         return Ending("lost", f"ended by signal {exit_code - 128} from outside")
-    return Ending("failed", f"exit {exit_code}")
+    return Ending("failed", f"exit {exit_code}, last: {last_words}" if last_words else f"exit {exit_code}")
+
+
+def never_launched(*, asked: bool) -> Ending:
+    """How a start ended whose launcher hung before there was an agent."""
+    if asked:
+        return Ending("exited", "stopped on request")
+    return Ending("lost", f"could not be started: its launcher hung for {STARTING_LIMIT:.0f} s and was ended")
+
+
+def with_rest(ended: Ending, *, left: int, held: bool) -> Ending:
+    """Says of an end what could not be got rid of: processes, or whoever else holds the agent's output."""
+    if left:
+        rest = "1 process" if left == 1 else f"{left} processes"
+        return Ending(ended.state, f"{ended.reason[:200]}; {rest} could not be ended")
+    if held:
+        return Ending(ended.state, f"{ended.reason[:200]}; something that could not be ended held its output")
+    return ended
+
+
+def ended_by_signal(exit_code: int) -> bool:
+    return 128 < exit_code <= 128 + LAST_SIGNAL and exit_code - 128 not in NEVER_DEADLY
 
 
 def never_started(exit_code: int | None) -> bool:

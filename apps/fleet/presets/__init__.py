@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.fleet.domain.preset import Preset, PresetError, parse_preset
+from apps.lib.regular import read_regular
 
 BUILT_IN = Path(__file__).parent
 MAX_FILE_BYTES = 65_536
@@ -50,12 +51,12 @@ def _read_directory(directory: Path) -> dict[str, dict[str, Any]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        # A link is fine here: configuration is often mounted or kept elsewhere.
+        content = read_regular(path, MAX_FILE_BYTES + 1, follow=True)
         if len(content) > MAX_FILE_BYTES:
             raise PresetError(f"{path} has more than {MAX_FILE_BYTES} bytes.")
         return tomllib.loads(content.decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise PresetError(f"{path} can't be read: {error}") from error
 
 

@@ -1,6 +1,8 @@
 """What an operator asks for when starting a wave, checked without touching anything."""
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
 
 from apps.lib.text import can_be_stored
 
@@ -29,6 +31,13 @@ class WaveRequest:
     restart_policy: str = "lost"
     title: str = ""
     idempotency_key: str | None = None
+
+
+def fingerprint(request: WaveRequest, repository: str) -> str:
+    """Two requests with the same one ask for the same. `repository`: what the name or path in it stands for."""
+    fields = asdict(request) | {"repository": repository}
+    del fields["idempotency_key"]
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def problems(request: WaveRequest) -> dict[str, str]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 UNSTARTED = {"planned", "preparing", "ready"}
 ENDED = {"exited", "failed", "lost"}
 PREPARE_AHEAD = 40  # agents that are prepared before their step's turn comes
-GATE_FAILURES = 0.5  # a step of which more than this share never came up pauses its wave
+GATE_FAILURES = 0.5  # a step of which more than this share is ill pauses its wave
+AT_ONCE_SECONDS = 5.0  # an agent that fails this soon after its first heartbeat can't work: its step is ill
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One member of a wave. `released`: it is wanted running. `seen`: it gave its first heartbeat."""
+    """One member of a wave. `released`: it is wanted running. `seen`: it gave its first heartbeat. `fell_at_once`: it
+    failed or was lost right after that. `asked_to_end`: an operator or the wave wants it to end."""
 
     pk: int
     step: int
@@ -19,6 +21,8 @@ class Place:
     released: bool
     seen: bool
     returning: bool = False  # ended, but will be started again
+    asked_to_end: bool = False
+    fell_at_once: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -30,8 +34,29 @@ class Place:
         return self.seen or self.state in ENDED
 
     @property
-    def never_came_up(self) -> bool:
-        return self.state in {"failed", "lost"} and not self.seen
+    def is_ill(self) -> bool:
+        """Whether it never came up, or failed as soon as it had."""
+        return self.state in {"failed", "lost"} and (not self.seen or self.fell_at_once)
+
+    @property
+    def must_be_ended(self) -> bool:
+        """Whether somebody who wants all of the wave to end has something to do about it."""
+        if self.state in UNSTARTED or self.returning:
+            return True
+        return self.state not in ENDED and not self.asked_to_end
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the members of a wave ended. `stopped`: because somebody asked for it."""
+
+    well: int
+    stopped: int
+    failed: int
+    lost: int
+
+    def __str__(self) -> str:
+        return f"{self.well} ended well, {self.stopped} stopped, {self.failed} failed, {self.lost} lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +66,11 @@ class Next:
     pause: str = ""  # reason for the wave to pause itself
     finished: str = ""  # its final state
     waiting_for: str = ""
+
+
+def fell_at_once(seconds: float) -> bool:
+    """Whether an agent failed at once, that failed so long after its first heartbeat."""
+    return seconds < AT_ONCE_SECONDS
 
 
 def to_prepare(places: Sequence[Place], step_size: int) -> list[int]:
@@ -65,9 +95,11 @@ def gate(places: Sequence[Place], step: int, passed: int) -> tuple[bool, str]:
     """
     before = [place for place in places if place.step < step]
     last = [place for place in before if place.step == step - 1]
-    ill = sum(place.never_came_up for place in last)
+    ill = sum(place.is_ill for place in last)
     if step > passed and last and ill / len(last) > GATE_FAILURES:
-        return False, f"step {step} failed its health gate: {ill} of {len(last)} agents never came up"
+        return False, (
+            f"step {step} failed its health gate: {ill} of {len(last)} agents never came up or failed at once"
+        )
     return all(place.is_settled for place in before), ""
 
 
@@ -99,7 +131,18 @@ def final_state(places: Sequence[Place], *, aborting: bool) -> str:
         return ""
     if aborting:
         return "aborted"
-    return "done" if any(place.state == "exited" for place in places) or not places else "failed"
+    result = outcome(places)
+    return "failed" if result.failed + result.lost > result.well else "done"
+
+
+def outcome(places: Sequence[Place]) -> Outcome:
+    exited = [place.asked_to_end for place in places if place.state == "exited"]
+    return Outcome(
+        well=exited.count(False),
+        stopped=exited.count(True),
+        failed=sum(place.state == "failed" for place in places),
+        lost=sum(place.state == "lost" for place in places),
+    )
 
 
 def steps_of(count: int, step_size: int, *, first: int = 0) -> list[int]:

@@ -3,6 +3,9 @@
 import re
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+AUTHORITY = re.compile(
+    r"(?:(?P<user>[^/?#:@]*)(?::[^/?#]*)?@)?(?P<host>(?:\[[^\]/?#@]*\]|[^/?#:@]*)(?::\d*)?)(?=[/?#]|\Z)"
+)
 
 
 def branch_of(agent_name: str) -> str:
@@ -27,5 +30,16 @@ def name_is_valid(name: str) -> bool:
 
 
 def without_secrets(url: str) -> str:
-    """A URL as everybody may see it: people put passwords and tokens into those for https."""
-    return re.sub(r"(?<=^http://)[^/@]*@|(?<=^https://)[^/@]*@|(?<=:)[^/:@]*(?=@)", "", url)
+    """A URL as everybody may see it: people put passwords and tokens into it, before the host or after "?".
+
+    One that is read in two ways, as a password with a "/" in it makes it, is not shown beyond its scheme.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return re.split("[?#]", re.sub(r":[^/:@]*@", "@", url))[0]
+    found = AUTHORITY.match(rest)
+    if found is None:
+        return f"{scheme}://…"
+    user = "" if scheme.lower() in ("http", "https") or not found["user"] else f"{found['user']}@"
+    path = re.split("[?#]", rest[found.end() :])[0]
+    return f"{scheme}://{user}{found['host']}{path}"

@@ -26,6 +26,7 @@ READY_SECONDS = 60.0
 # glibc gives each thread a heap of its own, of which little is used here.
 FRUGAL = {"MALLOC_ARENA_MAX": "2"}
 WATCH_SECONDS = 0.25
+Door = tuple[str, int]  # address and port
 
 
 class Command(BaseCommand):
@@ -35,6 +36,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--bind", default=settings.SWARMYARD_BIND, help="address to listen on (%(default)s)"
+        )
+        parser.add_argument(
+            "--gateway-bind",
+            default=settings.SWARMYARD_GATEWAY_BIND,
+            help="address of the agents' door (%(default)s)",
         )
         parser.add_argument("--port", type=int, default=8000, help="port of the console (%(default)s)")
         parser.add_argument("--gateway-port", type=int, help="port of the agents' door (the console's + 1)")
@@ -48,10 +54,11 @@ class Command(BaseCommand):
             lock.take(f"process {os.getpid()}, http://{bind}:{port}")
         except HeldElsewhere as error:
             raise CommandError(f"A yard is up already on {settings.SWARMYARD_HOME} ({error.note}).") from None
-        self.refuse_early(bind, port, gateway_port)
+        gateway = options["gateway_bind"], gateway_port
+        self.refuse_early((bind, port), gateway)
         stop = StopSignal()
         migrate()
-        supervision = self.supervision(bind, port, gateway_port)
+        supervision = self.supervision((bind, port), gateway)
         try:
             self.run(supervision, stop, bind, port, options["user"])
         finally:
@@ -59,11 +66,10 @@ class Command(BaseCommand):
             lock.release()
             self.say_goodbye()
 
-    def refuse_early(self, bind: str, port: int, gateway_port: int) -> None:
-        problem = bind_problem(bind)
-        if problem:
-            raise CommandError(problem)
-        for number in (port, gateway_port):
+    def refuse_early(self, *doors: Door) -> None:
+        for bind, number in doors:
+            if problem := bind_problem(bind):
+                raise CommandError(problem)
             if not 1 <= number <= 65_535:
                 raise CommandError(f"{number} is not a port: give 1 to 65535.")
             if is_taken(bind, number):
@@ -78,15 +84,16 @@ class Command(BaseCommand):
         except (NoRedis, RedisUnavailable) as error:
             raise CommandError(str(error)) from error
 
-    def supervision(self, bind: str, port: int, gateway_port: int) -> Supervision:
+    def supervision(self, console: Door, gateway: Door) -> Supervision:
+        (bind, port), (gateway_bind, gateway_port) = console, gateway
         values = {
             "SWARMYARD_HOME": str(settings.SWARMYARD_HOME),
             "SWARMYARD_BIND": bind,
             "SWARMYARD_PORT": str(port),
-            "SWARMYARD_GATEWAY_BIND": bind,
+            "SWARMYARD_GATEWAY_BIND": gateway_bind,
             "SWARMYARD_GATEWAY_PORT": str(gateway_port),
             "SWARMYARD_GATEWAY_URL": settings.GATEWAY_URL_SET
-            or f"ws://{reachable(bind)}:{gateway_port}/ws/v1/agents/",
+            or f"ws://{reachable(gateway_bind)}:{gateway_port}/ws/v1/agents/",
             "SWARMYARD_HOST_NAME": settings.HOST_NAME,
         }
         found = commands(settings.BASE_DIR / "Procfile", values)

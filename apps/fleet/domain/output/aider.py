@@ -15,7 +15,9 @@ _SESSION_COST = re.compile(r"\$([0-9][0-9.,]*) session\.")
 _GIVES_UP = re.compile(r"litellm\.(Authentication|BadRequest|ContextWindowExceeded|NotFound)Error: ")
 # Without a model and a key it offers a sign-in, and with --yes-always it accepts.
 _WANTS_SIGN_IN = re.compile(r"Waiting up to \d+ minutes for you to finish in the browser")
-_TELLING = (b"Tokens: ", b"Cost: ", b"Waiting ", b"litellm.")
+_TELLING = (b"Tokens: ", b"Cost: ", b"Waiting ", b"litellm.", b"Use Control-C ")
+# Says nothing of the work, and would hide the line before it.
+_ADVICE = "Use Control-C to interrupt."
 _SCALES = {"k": 1_000, "M": 1_000_000}
 
 
@@ -38,6 +40,8 @@ class AiderParser(LineParser):
             return [self._usage]
         if _WANTS_SIGN_IN.match(text):
             return [Status("waiting"), *activity(text)]
+        if text.startswith(_ADVICE):
+            return []
         if _GIVES_UP.match(text):
             return [result(False, text), *activity(text)]
         return None

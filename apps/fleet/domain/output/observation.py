@@ -62,6 +62,17 @@ class Usage:
             _add_costs(self.cost_usd, other.cost_usd),
         )
 
+    def since(self, before: "Usage") -> "Usage":
+        """What came on top of `before`, totals of the same kind."""
+        earned = None if self.cost_usd is None else max(self.cost_usd - (before.cost_usd or 0.0), 0.0)
+        return Usage(
+            max(self.tokens_in - before.tokens_in, 0),
+            max(self.tokens_out - before.tokens_out, 0),
+            max(self.cache_read - before.cache_read, 0),
+            max(self.cache_creation - before.cache_creation, 0),
+            earned,
+        )
+
 
 Observation = Status | Activity | Session | Result | Usage
 

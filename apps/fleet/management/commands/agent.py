@@ -1,5 +1,6 @@
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.utils import timezone
@@ -13,6 +14,7 @@ from apps.fleet.models import ENDED, Agent
 from apps.fleet.places import run_dir
 from apps.fleet.serial import agent_data
 from apps.lib.cli import OperatorCommand, table, whole_number
+from apps.lib.text import terminal_text
 
 SUMMARIES = {
     "pause": "Freeze its whole process tree.",
@@ -73,17 +75,20 @@ class Command(OperatorCommand):
         agent = find(options["agent"])
         directory = run_dir(agent)
         if options["json"]:
-            chunk = logs.tail(directory, lines=options["lines"] or None)
+            lines = options["lines"]
+            chunk = logs.tail(directory, lines=lines) if lines else logs.tail(directory, limit=sys.maxsize)
             return {
                 "agent": agent.name,
                 "offset": chunk.offset,
                 "log": chunk.data.decode("utf-8", "replace"),
             }, ""
-        if options["lines"]:
-            sys.stdout.buffer.write(logs.tail(directory, lines=options["lines"]).data)
-        else:
-            for piece in logs.iter_all(directory):
-                sys.stdout.buffer.write(piece)
+        pieces = (
+            [logs.tail(directory, lines=options["lines"]).data]
+            if options["lines"]
+            else logs.iter_all(directory)
+        )
+        for piece in readable(pieces) if sys.stdout.isatty() else pieces:
+            sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return None, ""
 
@@ -101,6 +106,16 @@ class Command(OperatorCommand):
 
     def do_restart(self, **options: Any) -> tuple[Any, str]:
         return steer("restart", options["agent"])
+
+
+def readable(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """For a terminal, which would do whatever the agent's escape sequences say: whole lines, made plain."""
+    rest = b""
+    for piece in pieces:
+        whole, newline, rest = (rest + piece).rpartition(b"\n")
+        if newline:
+            yield terminal_text(whole.decode("utf-8", "replace")).encode() + newline
+    yield terminal_text(rest.decode("utf-8", "replace")).encode()
 
 
 def steer(verb: str, name: str) -> tuple[Any, str]:

@@ -16,7 +16,7 @@ from apps.lib.filelock import FileLock, HeldElsewhere
 from apps.lib.loops import StopSignal
 
 log = logging.getLogger(__name__)
-QUICK_LOOK = 0.02  # seconds between looks while something starts or ends
+QUICK_LOOK = 0.04  # seconds between looks while something starts or ends
 
 
 class Command(BaseCommand):
@@ -48,7 +48,7 @@ def round_of(supervisor: Supervisor) -> bool:
     """One round. A database that is away or busy is no reason to end: the agents run on meanwhile."""
     try:
         return supervisor.tick()
-    except (DatabaseError, InterfaceError):
+    except (DatabaseError, InterfaceError):  # a connection that was dropped
         log.exception("the database refused; looking again in a moment")
         close_old_connections()
         supervisor.doubt()

@@ -1,0 +1,71 @@
+"""What `runhost` reads and leaves outside of its rows: the machine's figures, Redis, control groups."""
+
+import logging
+import os
+from collections.abc import Iterable
+
+from django.conf import settings
+
+from apps.fleet import cgroup
+from apps.fleet.actions.observe import HostReading
+from apps.fleet.models import Agent
+from apps.fleet.places import marker
+from apps.lib import procfs
+from apps.lib.redis import RedisUnavailable
+from apps.telemetry.domain.sample import Reading
+from apps.telemetry.ingest import AgentNow, StreamFull, append_readings, forget, read_now
+
+log = logging.getLogger(__name__)
+
+
+def words_of(agents: Iterable[Agent]) -> dict[int, AgentNow]:
+    """What agents said of themselves over their websockets."""
+    try:
+        return read_now(agent.pk for agent in agents)
+    except RedisUnavailable:
+        return {}
+
+
+def is_of_this_run(word: AgentNow, agent: Agent) -> bool:
+    """What its last run said is dropped when that ends; not when Redis was away then."""
+    return agent.launched_at is not None and word.at >= agent.launched_at.timestamp()
+
+
+def tidy_after(agent: Agent) -> None:
+    """Things that an agent leaves behind elsewhere. None of them is a reason not to write down its end."""
+    try:
+        forget(agent.pk)
+    except RedisUnavailable as error:
+        log.debug("what %s said stays for now: %s", agent.name, error)
+    try:
+        cgroup.remove_named(marker(agent))
+    except OSError as error:
+        log.warning("the control group of %s stays: %s", agent.name, error)
+
+
+def send(readings: list[Reading]) -> None:
+    """Readings of memory and CPU are worth a second: with Redis away or full they are let go."""
+    try:
+        append_readings(readings)
+    except (RedisUnavailable, StreamFull) as error:
+        log.debug("readings not sent: %s", error)
+
+
+def host_reading() -> HostReading:
+    topology, memory, disk = procfs.cpu_topology(), procfs.read_memory(), procfs.disk(settings.SWARMYARD_HOME)
+    pressures = {kind: procfs.pressure(kind) for kind in ("memory", "cpu", "io")}
+    some = {kind: reading.some_avg10 if reading else None for kind, reading in pressures.items()}
+    usable = min(topology.affinity, topology.quota or topology.affinity)
+    return HostReading(
+        logical_cpus=topology.logical,
+        physical_cpus=topology.physical,
+        usable_cpus=usable,
+        load_1=os.getloadavg()[0],
+        memory_total=memory.total,
+        memory_available=memory.available,
+        memory_pressure=some["memory"],
+        cpu_pressure=some["cpu"],
+        io_pressure=some["io"],
+        disk_total=disk.total,
+        disk_free=disk.free,
+    )

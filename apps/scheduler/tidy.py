@@ -1,0 +1,69 @@
+"""Once an hour: remove what is over and would be kept for ever, a bounded number of each at a time."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.contrib.sessions.models import Session
+from django.db.models import QuerySet
+
+from apps.access.models import SignInLink
+from apps.capacity import leases
+from apps.events.actions import forget_old_events
+from apps.fleet.actions.tidy import remove_old_runs
+
+log = logging.getLogger(__name__)
+
+LEASE = "tidy"  # that nobody has it means that it is time
+EVERY_SECONDS = 3600.0
+SOON_SECONDS = 10.0  # when there was more than is removed at a time
+AT_A_TIME = 1000  # rows: the database is locked for others meanwhile
+RUNS_AT_A_TIME = 100
+
+Part = Callable[[datetime], bool]  # True when there may be more
+
+
+def tidy(now: datetime) -> None:
+    if leases.is_held(name=LEASE, now=now):
+        return
+    leases.acquire(name=LEASE, holder=LEASE, now=now, seconds=EVERY_SECONDS)
+    more = [try_part(part, now) for part in PARTS]
+    if any(more):
+        leases.acquire(name=LEASE, holder=LEASE, now=now, seconds=SOON_SECONDS)
+
+
+def try_part(part: Part, now: datetime) -> bool:
+    """One that fails doesn't keep the others; it is tried again in an hour."""
+    try:
+        return part(now)
+    except Exception:
+        log.exception("%s failed", part.__name__)
+        return False
+
+
+def old_events(now: datetime) -> bool:
+    return forget_old_events(now=now, limit=AT_A_TIME) == AT_A_TIME
+
+
+def old_runs(now: datetime) -> bool:
+    return remove_old_runs(limit=RUNS_AT_A_TIME) == RUNS_AT_A_TIME
+
+
+def sign_in_links(now: datetime) -> bool:
+    """Used ones too: they expire a few minutes after they were made."""
+    return remove_some(SignInLink.objects.filter(expires_at__lt=now))
+
+
+def sessions(now: datetime) -> bool:
+    return remove_some(Session.objects.filter(expire_date__lt=now))
+
+
+def remove_some(rows: QuerySet[Any]) -> bool:
+    pks = list(rows.values_list("pk", flat=True)[:AT_A_TIME])
+    if pks:
+        rows.filter(pk__in=pks).delete()
+    return len(pks) == AT_A_TIME
+
+
+PARTS: tuple[Part, ...] = (old_events, old_runs, sign_in_links, sessions)
