@@ -252,8 +252,11 @@ class Supervisor:
                 raise PresetError(f"there is no preset “{agent.preset}” on host {self.host.name}")
             launch(order_for(agent, preset, token))
         except AlreadyLaunched:
-            # A runhost before this one prepared the launch, and died before its launcher could begin.
-            observe.pass_over_epoch(agent=agent, now=now)
+            run = read_run(run_dir(agent))
+            if run.pid is None and run.exit_code is None:
+                # A runhost before this one prepared the launch, and died before its launcher could begin.
+                observe.pass_over_epoch(agent=agent, now=now)
+            # Else it did start, and a database that came back from a crash or a backup forgot it: the next look knows.
         except (
             PresetError,
             LaunchRefused,

@@ -129,6 +129,23 @@ def test_a_launch_that_was_prepared_but_never_begun_is_made_good(fleet, monkeypa
     assert kinds(agent) == ["agent.started", "agent.failed"]
 
 
+def test_a_start_that_the_database_forgot_is_not_made_again(fleet):
+    """It came back from a crash or a backup in which the agent had not started yet."""
+    agent = once(fleet, "sleep 0.5; exit 7")
+    forgotten = Agent.objects.values().get(pk=agent.pk)
+    fleet.until_state(agent, State.BUSY)
+    pid = agent.pid
+
+    Agent.objects.filter(pk=agent.pk).update(**forgotten)
+    fleet.new_supervisor()
+    fleet.until_state(agent, State.BUSY)
+    assert agent.pid == pid
+    fleet.until_ended(agent)
+
+    assert len(starts(fleet)) == 1
+    assert (agent.state, agent.exit_code, agent.epoch) == ("failed", 7, 1)
+
+
 @pytest.mark.parametrize("place", [before(reaper, "pause"), after(reaper, "pause")], ids=["before", "after"])
 def test_it_may_be_killed_while_it_freezes_an_agent(fleet, monkeypatch, place):
     agent = fleet.running("while :; do sleep 0.05; done")
