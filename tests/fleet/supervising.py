@@ -23,6 +23,9 @@ from .factories import make_agent
 OPERATOR = Actor("user", "olga", Role.OPERATOR)
 
 
+UNTIL_TOLD = "while [ ! -e ../go ]; do sleep 0.02; done"  # what an agent does until `Fleet.tell`
+
+
 class Fleet:
     """One host of a home of its own; `supervisor` may be dropped and made anew at any time."""
 
@@ -83,6 +86,9 @@ class Fleet:
         agent = self.until_state(self.shell(f"echo up; {script}", **overrides), State.BUSY, State.IDLE)
         self.until(lambda: b"up" in self.output(agent))
         return agent
+
+    def tell(self):
+        (self.base / "go").touch()
 
     def do(self, verb, agent):
         agent.refresh_from_db()

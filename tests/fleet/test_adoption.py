@@ -12,7 +12,7 @@ from apps.fleet.models import Agent, State
 from apps.fleet.places import run_dir
 
 from .launching import eventually
-from .supervising import kinds
+from .supervising import UNTIL_TOLD, kinds
 
 STREAMS = Path(__file__).with_name("streams")
 
@@ -131,7 +131,7 @@ def test_a_launch_that_was_prepared_but_never_begun_is_made_good(fleet, monkeypa
 
 def test_a_start_that_the_database_forgot_is_not_made_again(fleet):
     """It came back from a crash or a backup in which the agent had not started yet."""
-    agent = once(fleet, "sleep 0.5; exit 7")
+    agent = once(fleet, f"{UNTIL_TOLD}; exit 7")
     forgotten = Agent.objects.values().get(pk=agent.pk)
     fleet.until_state(agent, State.BUSY)
     pid = agent.pid
@@ -140,6 +140,7 @@ def test_a_start_that_the_database_forgot_is_not_made_again(fleet):
     fleet.new_supervisor()
     fleet.until_state(agent, State.BUSY)
     assert agent.pid == pid
+    fleet.tell()
     fleet.until_ended(agent)
 
     assert len(starts(fleet)) == 1
@@ -201,8 +202,9 @@ def test_it_adopts_what_runs_and_goes_on_measuring_it(fleet):
 
 
 def test_agents_that_ended_while_nobody_looked_have_their_exit_status(fleet):
-    agents = [fleet.running(f"sleep 0.2; exit {code}") for code in (0, 9)]
+    agents = [fleet.running(f"{UNTIL_TOLD}; exit {code}") for code in (0, 9)]
 
+    fleet.tell()
     for agent in agents:
         eventually(lambda agent=agent: read_run(run_dir(agent)).exit_code is not None)
     fleet.new_supervisor()

@@ -2,6 +2,8 @@
 
 import pytest
 
+from .supervising import UNTIL_TOLD
+
 
 @pytest.mark.parametrize("option", ["maxmemory", "min-replicas-to-write"])
 def test_agents_live_and_end_without_it(fleet, redis_server, settings, option):
@@ -9,7 +11,8 @@ def test_agents_live_and_end_without_it(fleet, redis_server, settings, option):
     admin = redis_server.client()
     admin.config_set(option, "1")
     try:
-        agent = fleet.running("sleep 0.3; exit 3")
+        agent = fleet.running(f"{UNTIL_TOLD}; exit 3")
+        fleet.tell()
         fleet.until_ended(agent)
     finally:
         admin.config_set(option, "0")

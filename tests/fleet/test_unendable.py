@@ -13,6 +13,7 @@ from apps.fleet.domain.lifecycle import ENDING_LIMIT, STARTING_LIMIT
 from apps.fleet.models import State
 from apps.lib import procfs
 from tests.fleet.launching import eventually
+from tests.fleet.supervising import UNTIL_TOLD
 
 LIMIT = timedelta(seconds=ENDING_LIMIT)
 HOLD = "import sys, time; f = open(sys.argv[1], 'wb'); print(flush=True); time.sleep(60)"
@@ -37,8 +38,9 @@ def spare_children(fleet, agent, pids):
 
 
 def test_an_end_does_not_wait_for_a_process_that_cannot_be_ended(fleet, unkillable):
-    agent = fleet.running("setsid sleep 60 >/dev/null 2>&1 & sleep 0.5; exit 3")
+    agent = fleet.running(f"setsid sleep 60 >/dev/null 2>&1 & {UNTIL_TOLD}; exit 3")
     spare_children(fleet, agent, unkillable)
+    fleet.tell()
     eventually(lambda: procfs.wait_for_end(agent.pid, 0))
     fleet.supervisor.tick()
     agent.refresh_from_db()
@@ -56,8 +58,9 @@ def test_an_end_does_not_wait_for_a_process_that_cannot_be_ended(fleet, unkillab
 
 
 def test_it_does_not_look_every_moment_for_long(fleet, unkillable):
-    agent = fleet.running("setsid sleep 60 >/dev/null 2>&1 & sleep 0.2; exit 3")
+    agent = fleet.running(f"setsid sleep 60 >/dev/null 2>&1 & {UNTIL_TOLD}; exit 3")
     spare_children(fleet, agent, unkillable)
+    fleet.tell()
     eventually(lambda: procfs.wait_for_end(agent.pid, 0))
     fleet.until(lambda: fleet.supervisor.watches[agent.pk].ending_since)
     assert fleet.supervisor.tick()
@@ -69,7 +72,7 @@ def test_it_does_not_look_every_moment_for_long(fleet, unkillable):
 
 
 def test_an_end_does_not_wait_for_whoever_else_holds_the_output(fleet, monkeypatch):
-    agent = fleet.running("sleep 0.5; exit 3")
+    agent = fleet.running(f"{UNTIL_TOLD}; exit 3")
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -81,6 +84,7 @@ def test_an_end_does_not_wait_for_whoever_else_holds_the_output(fleet, monkeypat
     )
     try:
         holder.stdout.readline()
+        fleet.tell()
         monkeypatch.setattr(reaper, "output_holders", lambda marker, seen: set())  # beyond our rights to see
         eventually(lambda: procfs.wait_for_end(agent.pid, 0))
         fleet.until(lambda: fleet.supervisor.watches[agent.pk].ending_since)
