@@ -34,7 +34,7 @@ demo: setup ## Start the yard and 8 agents on a real repository (REPO=path of yo
 	$(RUN) demo --port $(PORT) --agents $(AGENTS) $(if $(REPO),--repository "$(REPO)")
 
 test: dev ## Run the tests (below 5 minutes; ARGS=… goes to pytest)
-	$(BIN)/python -m pytest -q -n 4 --dist loadgroup -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -n 3 --dist loadgroup -m "not slow" $(ARGS)
 
 test-slow: dev ## Run only the slow tests
 	$(BIN)/python -m pytest -q -m slow $(ARGS)

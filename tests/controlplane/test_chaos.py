@@ -16,12 +16,13 @@ from .running import SERVICES, Yard, until
 
 pytestmark = pytest.mark.slow
 AGENTS = 20
-# Each tells that it ran, works for two to four seconds, and ends with a status of its own.
+# Each tells that it ran, works for six to eight seconds (longer than what the health gate takes for failing at once),
+# and ends with a status of its own.
 SCRIPT = """
 number=${SWARMYARD_AGENT##*-}; number=${number#0}
 echo "$SWARMYARD_AGENT" >>"$0"
 setsid sleep 1 &
-sleep $((2 + number % 3))
+sleep $((6 + number % 3))
 exit $((10 + number))
 """
 
