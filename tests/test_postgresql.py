@@ -105,7 +105,7 @@ def test_everybody_writes_at_once_and_nobody_locks_anybody_out(yard, tmp_path):
 def test_a_database_that_goes_away_in_the_middle_of_a_wave_loses_nothing(yard, database, tmp_path):
     repository = make_repository(tmp_path / "project")
     yard.start()
-    script = f"echo $SWARMYARD_AGENT >>{tmp_path}/starts; sleep 3; exit 7"
+    script = f"echo $SWARMYARD_AGENT >>{tmp_path}/starts; sleep 7; exit 7"
     yard.wave(repository, script, "--wave-size", "3", agents=12)
     until(lambda: (tmp_path / "starts").exists())
 

@@ -26,13 +26,17 @@ def queue(name: str) -> Queue:
 def enqueue(
     queue_name: str, door: str, *arguments: object, on_failure: Callable[[], None] | None = None
 ) -> None:
-    """Queue a job once the current transaction is committed. With Redis away `on_failure` is called instead: every
-    job has a sweep that finds what was not done."""
+    """Queue a job once the current transaction is committed. With Redis away `on_failure` is called instead.
+
+    When Redis hangs nobody knows whether it took the job: every job has a sweep that finds what was not done.
+    """
 
     def send() -> None:
         try:
             # django-rq would wait for a commit of its own.
             Queue.enqueue(queue(queue_name), door, *arguments, result_ttl=0, failure_ttl=86_400)
+        except redis.TimeoutError as error:
+            log.warning("job %s may not be queued, Redis hangs: %s", door, error)
         except redis.RedisError as error:
             log.warning("job %s not queued, Redis doesn't answer: %s", door, error)
             if on_failure:
