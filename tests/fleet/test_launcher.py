@@ -159,10 +159,13 @@ def test_no_descriptor_of_ours_reaches_the_agent(yard, tmp_path):
 
 
 def test_the_agent_ignores_and_blocks_no_signal(yard):
+    # The C library keeps 32 and 33 for its threads and lets nobody change them: what the tests were started with stays.
+    of_the_c_library = 1 << 31 | 1 << 32
     order = yard.start("grep", "-E", "Sig(Blk|Ign)", "/proc/self/status")
 
     assert exit_code(order) == 0
-    assert set(output(order, b"SigIgn").split()) == {b"SigBlk:", b"SigIgn:", b"0000000000000000"}
+    masks = dict(line.split(b":") for line in output(order, b"SigIgn").splitlines())
+    assert {name: int(mask, 16) & ~of_the_c_library for name, mask in masks.items()} == {b"SigBlk": 0, b"SigIgn": 0}
 
 
 def test_the_agent_leads_a_session_apart_from_its_launcher(yard):
