@@ -3,15 +3,14 @@
 import logging
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, InterfaceError, transaction
+from django.db import transaction
 
 from apps.fleet import cgroup, reaper
 from apps.fleet.actions import observe
-from apps.fleet.actions.observe import Sighting
 from apps.fleet.domain.lifecycle import (
     ENDING_LIMIT,
     HURRY,
@@ -26,22 +25,22 @@ from apps.fleet.domain.lifecycle import (
 from apps.fleet.domain.preset import LaunchRefused, Preset, PresetError
 from apps.fleet.launcher import AlreadyLaunched, MarkerIndex, Run, launch, read_run
 from apps.fleet.look import Look, ending_of, is_just_starting, note, wanted
+from apps.fleet.measuring import Measuring
 from apps.fleet.models import Agent, Desired, Host, State
 from apps.fleet.places import home_id, run_dir
 from apps.fleet.presets import load_presets
 from apps.fleet.reaper import Survey
 from apps.fleet.starting import order_for
-from apps.fleet.surroundings import host_reading, is_of_this_run, send, tidy_after, words_of
+from apps.fleet.surroundings import tidy_after
 from apps.fleet.tokens import new_agent_token, token_hash
+from apps.fleet.trouble import NOT_WRITABLE, Trouble
 from apps.fleet.watch import Watch, age, watch
 from apps.lib.process import ProgramMissing, reap_detached
-from apps.telemetry.ingest import AgentNow
 
 log = logging.getLogger(__name__)
 MARKED = re.compile(
     r"\.([1-9][0-9]{0,17})\.([1-9][0-9]{0,8})", re.ASCII
 )  # after the home's id: agent and epoch
-NOT_WRITABLE = (DataError, ArithmeticError, ValueError, TypeError, RuntimeError)  # a value that no row takes
 Write = tuple[Agent, Callable[[], object]]
 
 
@@ -52,10 +51,10 @@ class Supervisor:
         self.now = now
         self.index = MarkerIndex()
         self.watches: dict[int, Watch] = {}
-        self.measured_at: datetime | None = None
         self.presets: dict[str, Preset] = {}
         self.strays: set[str] = set()
-        self.told: set[tuple[int, int]] = set()  # agents and epochs whose trouble is in the log
+        self.trouble = Trouble()
+        self.measuring = Measuring(host, self.index, self.trouble)
         self.load_presets()
 
     def tick(self) -> bool:
@@ -67,12 +66,10 @@ class Supervisor:
         survey = reaper.survey(self.index)
         looks = [look for agent in agents if (look := self.try_to_look(agent, survey))]
         moving = self.act(looks, survey, now)
-        if self.measured_at is None or (age(self.measured_at, now) or 0.0) >= settings.HOST_TICK_SECONDS:
-            self.measured_at = now
-            self.measure(looks, survey, now)
+        self.measuring.measure_if_due(looks, survey, now)
         live = {agent.pk for agent in agents}
         self.watches = {pk: kept for pk, kept in self.watches.items() if pk in live}
-        self.told = {key for key in self.told if key[0] in live}
+        self.trouble.keep_only(live)
         return self.reap_strays(survey) or moving
 
     def doubt(self) -> None:
@@ -95,17 +92,8 @@ class Supervisor:
         try:
             return self.look(agent, survey)
         except Exception as error:
-            self.tell(agent, "looked at", error)
+            self.trouble.tell(agent, "looked at", error)
             return None
-
-    def tell(self, agent: Agent, what: str, error: Exception) -> None:
-        """Once for each of its epochs. That the database is away is no agent's trouble: raised again."""
-        if isinstance(error, (DatabaseError, InterfaceError)) and not isinstance(error, DataError):
-            raise error
-        key = (agent.pk, agent.epoch)
-        level = logging.DEBUG if key in self.told else logging.ERROR
-        log.log(level, "%s can't be %s; the others go on", agent.name, what, exc_info=error)
-        self.told.add(key)
 
     def look(self, agent: Agent, survey: Survey) -> Look:
         kept = self.watches.get(agent.pk)
@@ -171,7 +159,7 @@ class Supervisor:
                 with transaction.atomic():
                     write()
             except Exception as error:
-                self.tell(agent, "written down", error)
+                self.trouble.tell(agent, "written down", error)
 
     def try_to_apply(
         self, look: Look, step: Step, survey: Survey, now: datetime, writes: list[Write]
@@ -179,7 +167,7 @@ class Supervisor:
         try:
             return self.apply(look, step, survey, now, writes)
         except Exception as error:
-            self.tell(look.agent, f"brought to “{step}”", error)
+            self.trouble.tell(look.agent, f"brought to “{step}”", error)
             return False
 
     def apply(self, look: Look, step: Step, survey: Survey, now: datetime, writes: list[Write]) -> bool:
@@ -238,7 +226,7 @@ class Supervisor:
             try:
                 self.start(look.agent, token, now)
             except Exception as error:
-                self.tell(look.agent, "started", error)
+                self.trouble.tell(look.agent, "started", error)
 
     def claim(self, agent: Agent, token: str, now: datetime) -> bool:
         if agent.state == State.STARTING:  # claimed before, by a runhost that died before it could launch
@@ -277,7 +265,7 @@ class Supervisor:
     def take_last(self, look: Look, survey: Survey, now: datetime) -> None:
         """All that it printed. A launcher or logger that is still there would wait for ever."""
         reaper.kill_launcher_side(look.watch.tree.marker, survey)
-        self.read_output(look, now, to_end=True)
+        self.measuring.read_output(look, now, to_end=True)
         tidy_after(look.agent)
 
     def abandon(self, look: Look, now: datetime) -> None:
@@ -328,75 +316,3 @@ class Supervisor:
         if found is None:
             return False
         return not Agent.objects.filter(pk=int(found[1]), epoch=int(found[2])).live().exists()
-
-    # Measuring, once a second
-
-    def measure(self, looks: list[Look], survey: Survey, now: datetime) -> None:
-        alive = [look for look in looks if look.seen.alive]
-        words = words_of(look.agent for look in alive)
-        sightings, readings = [], []
-        for look in alive:
-            try:
-                fields = self.measured(look, survey, words.get(look.agent.pk), now)
-                readings.append(look.watch.reading(look.agent, now))
-            except Exception as error:
-                self.tell(look.agent, "measured", error)
-                continue
-            if fields:
-                sightings.append((look.agent, Sighting(look.agent.pk, look.agent.epoch, fields)))
-        seen = [look.agent.pk for look in alive]
-        self.record(sightings, seen, now)
-        observe.record_reading(host=self.host, reading=host_reading(), now=now)
-        send(readings)
-
-    def measured(self, look: Look, survey: Survey, word: AgentNow | None, now: datetime) -> dict[str, object]:
-        """What changed of one agent since it was last written down."""
-        self.read_output(look, now)
-        look.watch.measure(survey.processes, now)
-        if word and is_of_this_run(word, look.agent):
-            look.watch.note_word(word.state, word.now, datetime.fromtimestamp(word.at, tz=UTC))
-        self.end_after_result(look, now)
-        return look.watch.changed(look.watch.fields() | self.state_fields(look, now))
-
-    def record(self, sightings: list[tuple[Agent, Sighting]], seen: list[int], now: datetime) -> None:
-        """In one transaction; one by one when a row doesn't take what was seen."""
-        try:
-            observe.record_sightings(sightings=[sighting for _, sighting in sightings], seen=seen, now=now)
-            return
-        except NOT_WRITABLE:
-            observe.record_sightings(sightings=[], seen=seen, now=now)
-        for agent, sighting in sightings:
-            try:
-                observe.record_sightings(sightings=[sighting], seen=[], now=now)
-            except Exception as error:
-                self.tell(agent, "written down", error)
-
-    def read_output(self, look: Look, now: datetime, *, to_end: bool = False) -> None:
-        try:
-            if to_end:
-                look.watch.read_to_end(look.agent, now)
-            else:
-                look.watch.read_output(look.agent, now)
-        except Exception as error:
-            self.tell(look.agent, "read", error)  # its end is written all the same
-
-    def state_fields(self, look: Look, now: datetime) -> dict[str, object]:
-        """Busy, idle or waiting, where it is one of these; the other states are only left by a step."""
-        if look.agent.state not in (State.BUSY, State.IDLE, State.WAITING):
-            return {}
-        if look.agent.desired != Desired.RUNNING:
-            return {}
-        return {"state": look.watch.status(look.agent, now)}
-
-    def end_after_result(self, look: Look, now: datetime) -> None:
-        """Some tools linger after their final result; that is the end of their work, so they are asked to go."""
-        if look.watch.result is None or not look.watch.parser_ends_on_result:
-            return
-        if look.watch.asked_to_end_at is None:
-            look.watch.asked_to_end_at = now
-            return
-        waited = age(look.watch.asked_to_end_at, now) or 0.0
-        if waited >= settings.STOP_GRACE_SECONDS:
-            reaper.reap_step([look.watch.tree], self.index)
-        elif waited >= settings.HOST_TICK_SECONDS:
-            reaper.ask_to_stop(look.watch.tree)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.fleet import reaper, supervisor
+from apps.fleet import measuring, reaper, supervisor
 from apps.fleet.actions import observe
 from apps.fleet.launcher import prepare, read_run
 from apps.fleet.models import Agent, State
@@ -71,7 +71,7 @@ WHILE_STARTING = {
     "after the start was recorded": after(observe, "record_started"),
 }
 WHILE_ENDING = {
-    "before the output is read to its end": before(supervisor.Supervisor, "read_output"),
+    "before the output is read to its end": before(measuring.Measuring, "read_output"),
     "before the end is recorded": before(observe, "record_end"),
     "after the end was recorded": after(observe, "record_end"),
 }

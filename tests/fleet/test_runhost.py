@@ -19,7 +19,7 @@ def test_a_database_that_refuses_is_no_reason_to_end(fleet, monkeypatch, error):
         raise error
 
     with monkeypatch.context() as patch:
-        fleet.supervisor.measured_at = None
+        fleet.supervisor.measuring.measured_at = None
         patch.setattr(observe, "record_reading", refuse)
         patch.setattr(runhost, "close_old_connections", lambda: None)  # the tests' database lives in this one
         assert runhost.round_of(fleet.supervisor) is False

@@ -149,7 +149,9 @@ def test_one_that_never_becomes_stopped_is_signalled_again_and_not_written_again
     monkeypatch.setattr(supervisor.reaper, "signal_all", lambda tree, sig: 0)  # as a vfork's parent, for now
     fleet.do("pause", agent)
     fleet.until_state(agent, State.PAUSED)
-    fleet.supervisor.measured_at = fleet.now() + timedelta(seconds=60)  # its writes are another matter
+    fleet.supervisor.measuring.measured_at = fleet.now() + timedelta(
+        seconds=60
+    )  # its writes are another matter
 
     with CaptureQueriesContext(connection) as queries:
         moving = fleet.supervisor.tick()
