@@ -110,6 +110,7 @@ class Agent(models.Model):
         max_length=4096, blank=True, help_text="of its checkout, inside the repository's"
     )
     memory_budget_mb = models.PositiveIntegerField(default=400)
+    checkout_bytes = models.BigIntegerField(default=0, help_text="disk that its checkout takes, as estimated")
     restart_policy = models.CharField(max_length=10, choices=RestartPolicy, default=RestartPolicy.LOST)
 
     desired = models.CharField(max_length=10, choices=Desired, default=Desired.HELD)

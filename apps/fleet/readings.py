@@ -1,12 +1,12 @@
 """Hosts and agents as admission sees them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db.models import Q
 
-from apps.capacity.domain.admission import MB, Admission, Reading, Request, Running, admit
-from apps.capacity.limits import configured_limits
+from apps.capacity.domain.admission import MB, Admission, Reading, Request, Running, admit, admit_checkouts
+from apps.capacity.limits import configured_limits, log_bytes
 from apps.fleet.domain.health import Health
 from apps.fleet.models import LIVE, Agent, Desired, Host, State
 
@@ -31,15 +31,31 @@ def closed(host: Host, now: datetime) -> str:
     return ""
 
 
-def admission(host: Host, budgets_mb: Sequence[int], now: datetime) -> Admission:
+def to_start(agents: Iterable[Agent]) -> list[Request]:
+    """What agents ask for that are prepared: their checkouts are on the disk already."""
+    return [Request(memory=agent.memory_budget_mb * MB, disk=log_bytes()) for agent in agents]
+
+
+def to_prepare_and_start(*, budget_mb: int, checkout_bytes: int) -> Request:
+    return Request(memory=budget_mb * MB, disk=checkout_bytes + log_bytes())
+
+
+def admission(host: Host, requests: Sequence[Request], now: datetime) -> Admission:
     """How many of these agents, in order, may start on the host. All that starts an agent asks here; whoever then
     lets them start holds the lock on the host's row, so that nobody else is promised the same memory."""
-    if not budgets_mb:
+    if not requests:
         return Admission(0)
     if why := closed(host, now):
         return Admission(0, why)
-    requests = [Request(memory=budget * MB) for budget in budgets_mb]
     return admit(reading_of(host, now), promised_to(host), requests, configured_limits())
+
+
+def admission_of_checkouts(host: Host, sizes: Sequence[int], now: datetime) -> Admission:
+    """How many agents with checkouts of these sizes, in order, may be prepared on the host."""
+    if host.draining:
+        return Admission(0, closed(host, now))
+    needs = [size + log_bytes() for size in sizes]
+    return admit_checkouts(reading_of(host, now), promised_to(host), needs, configured_limits())
 
 
 def hosts_for_agents(now: datetime) -> list[Host]:
@@ -49,7 +65,14 @@ def hosts_for_agents(now: datetime) -> list[Host]:
 
 
 def promised_to(host: Host) -> list[Running]:
-    """Agents that run on the host or were let in to start there."""
+    """Agents that run on the host or were let in to start there, and those whose checkouts are being made."""
     let_in = Q(state__in=LIVE) | Q(state=State.READY, desired=Desired.RUNNING)
-    rows = Agent.objects.filter(let_in, host=host).values_list("memory_budget_mb", "memory_bytes")
-    return [Running(budget=budget * MB, used=used or 0) for budget, used in rows]
+    rows = Agent.objects.filter(let_in, host=host)
+    most = log_bytes()
+    running = [
+        Running(budget=budget * MB, used=used or 0, disk=max(0, most - printed))
+        for budget, used, printed in rows.values_list("memory_budget_mb", "memory_bytes", "output_offset")
+    ]
+    # Part of it may be written already. It counts whole: nobody knows how much.
+    making = Agent.objects.filter(host=host, state=State.PREPARING).values_list("checkout_bytes", flat=True)
+    return running + [Running(budget=0, used=0, disk=size) for size in making]

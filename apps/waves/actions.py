@@ -26,7 +26,7 @@ from apps.waves.exceptions import WaveRefused
 from apps.waves.models import Member, Wave, WaveState
 from apps.waves.planning import Checked, check_request
 from apps.workspaces import git
-from apps.workspaces.actions import plan_workspaces
+from apps.workspaces.actions import note_checkout_size, plan_workspaces
 from apps.workspaces.exceptions import GitFailed
 from apps.workspaces.models import Repository
 from apps.workspaces.queries import find_repository
@@ -109,14 +109,18 @@ def write_wave(checked: Checked, label: str, actor: Actor, now: datetime) -> Wav
         idempotency_key=request.idempotency_key or None,
         request_hash=hash_of(request),
     )
-    add_members(wave, first_number=1, count=request.agents, first_step=0, now=now)
+    size = checked.checkout_bytes
+    note_checkout_size(repository=checked.repository, commit=checked.base_commit, size=size)
+    add_members(wave, first_number=1, count=request.agents, first_step=0, checkout_bytes=size, now=now)
     what = f"{wave.label}: {wave.size} × {wave.preset} on {checked.repository.name}"
     record(Fact("wave.started", actor, what, "wave", wave.pk, wave.label, {"agents": wave.size}))
     enqueue("control", "apps.waves.jobs.advance_job", wave.pk)
     return wave
 
 
-def add_members(wave: Wave, *, first_number: int, count: int, first_step: int, now: datetime) -> None:
+def add_members(
+    wave: Wave, *, first_number: int, count: int, first_step: int, checkout_bytes: int, now: datetime
+) -> None:
     hosts = open_hosts(now)
     width = max(2, len(str(first_number + count - 1)))
     specs = [
@@ -129,6 +133,7 @@ def add_members(wave: Wave, *, first_number: int, count: int, first_step: int, n
             restart_policy=wave.restart_policy,
             prompt=wave.prompt,
             command=wave.command,
+            checkout_bytes=checkout_bytes,
         )
         for number in range(first_number, first_number + count)
     ]
@@ -222,12 +227,15 @@ def scale_wave(*, wave: Wave, size: int, actor: Actor, now: datetime) -> Wave:
     )
     Wave.objects.filter(pk=wave.pk).update(size=size, **reopened)
     if size > was.size:
-        newest = wave.members.aggregate(number=Max("number"), step=Max("step"))
+        newest = wave.members.aggregate(
+            number=Max("number"), step=Max("step"), size=Max("agent__checkout_bytes")
+        )
         add_members(
             was,
             first_number=(newest["number"] or 0) + 1,
             count=size - was.size,
             first_step=(newest["step"] or 0) + 1,
+            checkout_bytes=newest["size"] or 0,
             now=now,
         )
     else:

@@ -11,13 +11,11 @@ from datetime import datetime, timedelta
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
-from apps.capacity.domain.admission import disk_shortage
-from apps.capacity.limits import configured_limits
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import YARD
 from apps.fleet.actions import prepare
 from apps.fleet.models import ENDED, Agent, Desired, Host, State
-from apps.fleet.readings import admission, closed, hosts_for_agents, reading_of
+from apps.fleet.readings import admission, admission_of_checkouts, closed, hosts_for_agents, to_start
 from apps.lib.queues import enqueue
 from apps.waves.actions import end_members, members_agents
 from apps.waves.domain.stepping import Next, Outcome, Place, final_state, outcome, to_prepare, to_release
@@ -99,17 +97,16 @@ def prepare_ahead(wave: Wave, places: Sequence[Place], now: datetime) -> str:
     if not wanted:
         return ""
     leave_draining_hosts(wave, wanted, now)
-    unfit = unfit_hosts(now)
-    host_of = dict(Agent.objects.filter(pk__in=wanted).values_list("pk", "host_id"))
-    problems = [unfit[host_of[pk]] for pk in wanted if host_of[pk] in unfit]
-    fit = [pk for pk in wanted if host_of[pk] not in unfit]
+    fit, waiting_for = with_room(wanted, now)
     if fit:
         with locked(wave) as unchanged:
-            claimed = prepare.claim_for_preparation(fit) if unchanged else []
+            # Looked at anew: another wave may have been promised the same disk.
+            fit, waiting_for = with_room(wanted, now) if unchanged else ([], "")
+            claimed = prepare.claim_for_preparation(fit)
             if claimed:
                 chosen = wave.members.filter(agent__in=claimed).select_related("agent")
                 give_out_all(list(chosen.defer("agent__prompt", "agent__command").order_by("number")), now)
-    return problems[0] if problems else ""
+    return waiting_for
 
 
 def leave_draining_hosts(wave: Wave, planned: Sequence[int], now: datetime) -> None:
@@ -123,16 +120,21 @@ def leave_draining_hosts(wave: Wave, planned: Sequence[int], now: datetime) -> N
                 prepare.move_planned(pks=pks, hosts=hosts)
 
 
-def unfit_hosts(now: datetime) -> dict[int, str]:
-    """Hosts on which no workspaces are made now, by primary key, and what those that want one there wait for."""
-    limits = configured_limits()
-    found = {}
-    for host in Host.objects.all():
-        if host.draining:
-            found[host.pk] = closed(host, now)
-        elif problem := disk_shortage(reading_of(host, now), limits):
-            found[host.pk] = f"{host.name}: {problem}"
-    return found
+def with_room(planned: Sequence[int], now: datetime) -> tuple[list[int], str]:
+    """Those of them whose hosts have room for their checkouts, in order, and what the first of the others waits for."""
+    rows = Agent.objects.filter(pk__in=planned).order_by("member__number")
+    by_host: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for host_pk, pk, size in rows.values_list("host_id", "pk", "checkout_bytes"):
+        by_host[host_pk].append((pk, size))
+    fit: set[int] = set()
+    waiting_for = ""
+    for host in Host.objects.filter(pk__in=by_host).order_by("pk"):
+        queue = by_host[host.pk]
+        answer = admission_of_checkouts(host, [size for _, size in queue], now)
+        fit.update(pk for pk, _ in queue[: answer.count])
+        if answer.waiting_for and not waiting_for:
+            waiting_for = closed(host, now) or f"{host.name}: {answer.waiting_for}"
+    return [pk for pk in planned if pk in fit], waiting_for
 
 
 def give_out_all(chosen: Sequence[Member], now: datetime) -> None:
@@ -195,7 +197,7 @@ def admitted_of(pks: Sequence[int], now: datetime) -> tuple[list[Agent], str]:
     waiting_for = ""
     for host in Host.objects.filter(pk__in=by_host).order_by("pk"):
         queue = by_host[host.pk]
-        answer = admission(host, [agent.memory_budget_mb for agent in queue], now)
+        answer = admission(host, to_start(queue), now)
         admitted += queue[: answer.count]
         if answer.waiting_for and not waiting_for:
             waiting_for = closed(host, now) or f"{host.name}: {answer.waiting_for}"

@@ -82,6 +82,7 @@ class PlanOut(Schema):
     admitted: int = Field(description="agents that could start at once")
     waiting_for: str
     memory_mb: int
+    disk_mb: int
     base_commit: str
     target: str
     warnings: list[str]

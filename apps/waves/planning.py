@@ -8,17 +8,18 @@ from pathlib import Path
 
 from django.conf import settings
 
+from apps.capacity.domain.admission import MB, Request
 from apps.fleet.domain.preset import LaunchRefused, LaunchValues, Preset, PresetError, render
 from apps.fleet.models import Host
 from apps.fleet.presets import find_executable, load_presets
-from apps.fleet.readings import admission, hosts_for_agents
+from apps.fleet.readings import admission, hosts_for_agents, to_prepare_and_start
 from apps.waves.domain.request import WaveRequest, problems
 from apps.waves.domain.stepping import steps_of
 from apps.waves.exceptions import WaveRefused
 from apps.workspaces import git
 from apps.workspaces.exceptions import GitFailed
 from apps.workspaces.models import Repository, RepositoryState
-from apps.workspaces.queries import find_repository
+from apps.workspaces.queries import checkout_size, find_repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Checked:
     repository: Repository
     preset: Preset
     base_commit: str
+    checkout_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class WavePlan:
     admitted: int = 0
     waiting_for: str = ""
     memory_mb: int = 0
+    disk_mb: int = 0  # of checkouts, and of logs at their largest
     base_commit: str = ""
     target: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -50,7 +53,8 @@ def check_request(request: WaveRequest) -> Checked:
     repository = usable_repository(request.repository, found)
     if found or preset is None or repository is None:
         raise WaveRefused(" ".join(found.values()))
-    return Checked(request, repository, preset, base_commit(repository))
+    commit = base_commit(repository)
+    return Checked(request, repository, preset, commit, checkout_size(repository, commit))
 
 
 def check_preset(request: WaveRequest, found: dict[str, str]) -> Preset | None:
@@ -142,7 +146,8 @@ def plan_wave(request: WaveRequest, now: datetime) -> WavePlan:
     if errors or preset is None or repository is None:
         return WavePlan(errors)
     budget = request.memory_budget_mb or preset.memory_budget_mb
-    admitted, waiting_for = admission_now(request.agents, budget, now)
+    need = to_prepare_and_start(budget_mb=budget, checkout_bytes=checkout_size(repository, commit))
+    admitted, waiting_for = admission_now(request.agents, need, now)
     numbers = steps_of(request.agents, request.step_size)
     return WavePlan(
         errors={},
@@ -150,13 +155,14 @@ def plan_wave(request: WaveRequest, now: datetime) -> WavePlan:
         admitted=admitted,
         waiting_for=waiting_for,
         memory_mb=budget * request.agents,
+        disk_mb=need.disk * request.agents // MB,
         base_commit=commit,
         target=repository.target,
         warnings=host_warnings(now),
     )
 
 
-def admission_now(agents: int, budget_mb: int, now: datetime) -> tuple[int, str]:
+def admission_now(agents: int, need: Request, now: datetime) -> tuple[int, str]:
     """How many of `agents` could start at once over all hosts, and what the next one would wait for."""
     hosts = hosts_for_agents(now)
     if not hosts:
@@ -164,7 +170,7 @@ def admission_now(agents: int, budget_mb: int, now: datetime) -> tuple[int, str]
     total, waiting_for = 0, ""
     for index, host in enumerate(hosts):
         share = len(range(index, agents, len(hosts)))
-        answer = admission(host, [budget_mb] * share, now)
+        answer = admission(host, [need] * share, now)
         total += answer.count
         waiting_for = waiting_for or answer.waiting_for
     return total, waiting_for

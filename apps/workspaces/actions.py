@@ -180,6 +180,12 @@ def finish_clone(*, repository: Repository, target: str, problem: str) -> None:
         record(Fact(f"repository.{state}", YARD, text, "repository", repository.pk, repository.name))
 
 
+def note_checkout_size(*, repository: Repository, commit: str, size: int) -> None:
+    """So that it need not be measured again before the landing target moves on."""
+    if repository.checkout_commit != commit:
+        Repository.objects.filter(pk=repository.pk).update(checkout_bytes=size, checkout_commit=commit)
+
+
 @transaction.atomic
 def plan_workspaces(*, repository: Repository, agents: list[Agent], base_commit: str) -> None:
     """Rows for the workspaces that `create_workspace` will make, one an agent."""

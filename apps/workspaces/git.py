@@ -24,6 +24,9 @@ QUIET = (
 PLAIN_EXTENSIONS = {"extensions.objectformat", "extensions.partialclone", "extensions.preciousobjects"}
 # A look at what changed, by no program but git; in a submodule it would run another git, deaf to our settings.
 DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
+# Objects that lack are not fetched.
+NO_FETCH = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+BLOCK = 4096  # of most file systems
 SHORT = 30.0
 CHECKOUT = 300.0
 CLONE = 840.0  # below the time limit of a job
@@ -71,8 +74,7 @@ def reading(worktree: Path) -> dict[str, str]:
     values = {"GIT_CONFIG_COUNT": str(len(switched_off))}
     for number, (key, value) in enumerate(switched_off):
         values |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    # Objects that lack are not fetched: the agent could name any program as the way to its remote.
-    return values | {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+    return values | NO_FETCH  # the agent could name any program as the way to its remote
 
 
 def git(
@@ -141,6 +143,17 @@ def commit_of(path: Path, revision: str) -> str | None:
     """The commit's hash; None when there is no such commit."""
     done = git(path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     return done.stdout.decode().strip() or None
+
+
+def tree_size(path: Path, commit: str) -> int | None:
+    """Disk that a checkout of the commit takes, in whole blocks; None where objects lack (a partial clone). Files that
+    a filter makes larger, as LFS does, count as they are kept."""
+    done = git(path, "ls-tree", "-r", "-t", "-l", "-z", commit, max_output=1_000_000_000, more=NO_FETCH)
+    if not done.ok or done.truncated:
+        return None
+    sizes = (entry.split(None, 4)[3] for entry in done.stdout.split(b"\0") if entry)
+    # A directory takes a block, and so does a submodule, which stays empty.
+    return sum(BLOCK if size == b"-" else -(-int(size) // BLOCK) * BLOCK for size in sizes)
 
 
 def yard_groups(path: Path) -> set[str]:

@@ -22,6 +22,10 @@ class Repository(models.Model):
     state = models.CharField(max_length=10, choices=RepositoryState, default=RepositoryState.READY)
     problem = models.CharField(max_length=500, blank=True)
     added_at = models.DateTimeField(auto_now_add=True)
+    checkout_bytes = models.BigIntegerField(
+        null=True, help_text="disk that a checkout of `checkout_commit` takes, as estimated"
+    )
+    checkout_commit = models.CharField(max_length=64, blank=True)
 
     def __str__(self) -> str:
         return self.name

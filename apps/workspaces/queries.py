@@ -25,6 +25,13 @@ def find_repository(name_or_path: str) -> Repository | None:
     return named or (Repository.objects.filter(path=str(path)).first() if path else None)
 
 
+def checkout_size(repository: Repository, commit: str) -> int:
+    """Disk that a checkout of `commit` takes, 0 where nobody can tell."""
+    if repository.checkout_commit == commit:
+        return repository.checkout_bytes or 0
+    return git.tree_size(Path(repository.path), commit) or 0
+
+
 def diff_stat(workspace: Workspace) -> list[FileChange]:
     return git.diff_stat(Path(workspace.path), workspace.base_commit)
 

@@ -10,7 +10,7 @@ from apps.capacity.domain.admission import (
     Request,
     Running,
     admit,
-    disk_shortage,
+    admit_checkouts,
     unclaimed_memory,
 )
 
@@ -18,7 +18,7 @@ LIMITS = Limits(memory_reserve=512 * MB, min_free_disk=2048 * MB, max_memory_pre
 sizes = st.integers(0, 64_000).map(lambda megabytes: megabytes * MB)
 limits = st.builds(Limits, sizes, sizes, st.floats(0, 100))
 readings = st.builds(Reading, sizes, st.none() | st.floats(0, 100), sizes)
-running = st.lists(st.builds(Running, sizes, sizes), max_size=10)
+running = st.lists(st.builds(Running, sizes, sizes, sizes), max_size=10)
 requests = st.lists(st.builds(Request, sizes, sizes), max_size=30)
 
 
@@ -40,7 +40,8 @@ def test_it_never_promises_more_than_there_is(reading, running, requests, limits
         assert (
             sum(one.memory for one in admitted) + promised <= reading.memory_available - limits.memory_reserve
         )
-        assert sum(one.disk for one in admitted) <= reading.disk_free - limits.min_free_disk
+        to_fill = sum(agent.disk for agent in running)
+        assert sum(one.disk for one in admitted) + to_fill <= reading.disk_free - limits.min_free_disk
 
 
 @given(readings, running, requests, limits)
@@ -61,7 +62,7 @@ def test_those_that_fit_don_t_depend_on_those_behind_them(reading, running, requ
     assert admit(reading, running, requests[:count], limits).count == count
 
 
-@given(readings, running, requests, limits, st.builds(Running, sizes, sizes))
+@given(readings, running, requests, limits, st.builds(Running, sizes, sizes, sizes))
 def test_one_more_that_runs_never_lets_more_in(reading, running, requests, limits, other):
     alone = admit(reading, running, requests, limits).count
 
@@ -99,7 +100,16 @@ def test_disk_is_named_with_figures():
 
 
 def test_disk_that_is_asked_for_counts():
-    assert admit(reading(disk_free=3_000 * MB), [], asked(5, disk=400), LIMITS).count == 2
+    answer = admit(reading(disk_free=3_000 * MB), [], asked(5, disk=400), LIMITS)
+
+    assert answer.count == 2
+    assert answer.waiting_for == "disk: 400 MB wanted, 152 MB left to promise, 2\u202f048 MB are kept free"
+
+
+def test_disk_that_running_agents_may_still_fill_is_kept_for_them():
+    logging = Running(budget=0, used=0, disk=300 * MB)
+
+    assert admit(reading(disk_free=3_000 * MB), [logging] * 2, asked(5, disk=100), LIMITS).count == 3
 
 
 def test_memory_pressure_lets_nobody_in():
@@ -119,6 +129,12 @@ def test_an_unknown_host_lets_nobody_in():
 
 
 def test_a_checkout_waits_for_disk_alone():
-    assert disk_shortage(reading(disk_free=2_048 * MB), LIMITS).startswith("disk: 2")
-    assert disk_shortage(reading(disk_free=2_049 * MB, memory_available=0), LIMITS) == ""
-    assert disk_shortage(None, LIMITS) == ""
+    busy = reading(disk_free=2_148 * MB, memory_available=0, memory_pressure=90.0)
+
+    assert admit_checkouts(busy, [], [60 * MB] * 3, LIMITS).count == 1
+    assert admit_checkouts(busy, [Running(0, 0, disk=50 * MB)], [60 * MB], LIMITS).count == 0
+    assert admit_checkouts(reading(disk_free=2_048 * MB), [], [0], LIMITS).waiting_for.startswith("disk: 2")
+
+
+def test_checkouts_are_made_on_a_host_that_told_nothing_yet():
+    assert admit_checkouts(None, [], [60 * MB] * 3, LIMITS).count == 3

@@ -205,6 +205,67 @@ def test_no_checkouts_are_made_where_the_disk_is_nearly_full(waves):
     assert waves.states(wave) == ["preparing preparing preparing preparing"]
 
 
+@pytest.fixture
+def room(settings):
+    """Disk that is free beyond the reserve, in bytes; logs take next to nothing."""
+    settings.MIN_FREE_DISK_MB, settings.AGENT_LOG_SEGMENT_BYTES = 1, 500
+
+    def set_room(size):
+        Host.objects.update(disk_free=MB + size)
+
+    return set_room
+
+
+def checkout_bytes(waves, wave):
+    return waves.agents(wave).values_list("checkout_bytes", flat=True).first()
+
+
+def test_no_more_checkouts_are_made_than_the_disk_has_room_for(waves, room):
+    wave = waves.start(agents=4, step_size=0)
+    size = checkout_bytes(waves, wave)
+    room(2 * (size + 1_000))
+
+    waves.tick(wave)
+
+    assert waves.states(wave) == ["preparing preparing planned planned"]
+    assert wave.waiting_for.startswith("local: disk: ")
+    waves.tick(wave)  # those under way still count
+    assert waves.states(wave) == ["preparing preparing planned planned"]
+
+    waves.prepare()
+    room(2 * (size + 1_000))  # as the host would read it when somebody made room
+    waves.tick(wave)
+    assert waves.states(wave) == ["ready ready preparing preparing"]
+
+
+def test_two_waves_are_not_promised_the_same_disk(waves, room):
+    first, second = (waves.start(agents=2, step_size=0) for _ in range(2))
+    room(3 * (checkout_bytes(waves, first) + 1_000))
+
+    for wave in (first, second):
+        waves.tick(wave)
+
+    assert waves.states(first) == ["preparing preparing"]
+    assert waves.states(second) == ["preparing planned"]
+    assert second.waiting_for.startswith("local: disk: ")
+
+
+def test_what_a_log_may_take_is_kept_free_for_it(waves, room):
+    wave = waves.start(agents=4, step_size=0)
+    waves.make_ready(wave)
+    waves.agents(wave).update(desired="held")
+    room(2_500)
+
+    waves.tick(wave)
+
+    assert len(released(waves, wave)) == 2
+    assert wave.waiting_for.startswith("local: disk: ")
+
+    room(1_500)
+    waves.come_up(wave, output_offset=800)  # most of theirs is on the disk already
+    assert len(released(waves, wave)) == 3
+
+
 def test_preparation_keeps_a_bounded_distance_ahead(waves):
     wave = waves.start(agents=100, step_size=5)
 

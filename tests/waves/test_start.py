@@ -260,6 +260,31 @@ def test_a_plan_says_what_would_have_to_wait(waves):
     assert "memory" in plan.waiting_for
 
 
+def test_a_plan_counts_the_disk_of_checkouts_and_logs(waves, settings):
+    settings.AGENT_LOG_SEGMENT_BYTES = 5 * MB
+    Host.objects.update(disk_free=(settings.MIN_FREE_DISK_MB + 25) * MB)
+
+    plan = plan_wave(waves.request(agents=10), waves.now())
+
+    assert plan.disk_mb == 100
+    assert plan.admitted == 2
+    assert plan.waiting_for.startswith("disk: 10 MB wanted")
+
+
+def test_a_checkout_is_measured_once_for_each_base(waves, source):
+    first = waves.start()
+    (source / "large").write_bytes(b"x" * 1_000_000)
+    git(source, "add", "--all")
+    git(source, "commit", "--quiet", "--message", "large")
+    second = waves.start()
+
+    sizes = [waves.agents(wave).first().checkout_bytes for wave in (first, second)]
+    assert sizes[1] - sizes[0] == 245 * 4096
+    waves.repository.refresh_from_db()
+    assert waves.repository.checkout_commit == second.base_commit
+    assert waves.repository.checkout_bytes == sizes[1]
+
+
 def test_a_plan_warns_of_a_host_that_does_not_answer(waves):
     Host.objects.update(heartbeat_at=None)
 

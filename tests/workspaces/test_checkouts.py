@@ -10,6 +10,7 @@ import pytest
 
 from apps.workspaces import git as adapter
 from apps.workspaces.checkouts import create_workspace
+from apps.workspaces.git import tree_size
 from apps.workspaces.models import Repository, Workspace
 from tests.needs import needs, own_mounts
 
@@ -269,3 +270,25 @@ def test_a_full_disk_is_told_and_nothing_half_made_is_left(tmp_path):
     assert result["again"] == ""
     assert belongings(repository) == before
     assert len(branches(repository)) == len(good) + 1
+
+
+def test_the_size_of_a_checkout_is_known_beforehand(tmp_path):
+    source = make_repository(tmp_path / "project", files=0, commit=False)
+    (source / "deep").mkdir()
+    (source / "deep" / "large file\n").write_bytes(b"x" * 10_000)
+    (source / "empty").touch()
+    git(source, "add", "--all")
+    git(source, "commit", "--quiet", "--message", "first")
+
+    size = tree_size(source, git(source, "rev-parse", "HEAD"))
+
+    assert size == 3 * 4096 + 0 + 4096  # in blocks, and one for the directory
+
+
+def test_the_size_of_a_checkout_whose_objects_lack_is_not_known(tmp_path):
+    source = make_repository(tmp_path / "project")
+    git(source, "config", "uploadpack.allowFilter", "true")
+    partial = tmp_path / "partial"
+    git(tmp_path, "clone", "--quiet", "--bare", "--filter=blob:none", f"file://{source}", str(partial))
+
+    assert tree_size(partial, git(source, "rev-parse", "HEAD")) is None

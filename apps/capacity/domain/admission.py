@@ -1,5 +1,6 @@
 """Whether a host can take one more agent: budgets against what memory and disk are left. Sizes in bytes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 MB = 1024 * 1024
@@ -14,10 +15,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An agent that runs or was let in: what it was promised and what it uses."""
+    """An agent that runs, was let in or is being prepared: the memory that it was promised and that it uses, and the
+    disk that it may still fill."""
 
     budget: int
     used: int
+    disk: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an agent asks for: memory by its budget, disk for its checkout."""
+    """What an agent asks for: memory by its budget, disk for what it and its preparation will write."""
 
     memory: int
     disk: int = 0
@@ -43,14 +46,19 @@ class Admission:
     waiting_for: str = ""
 
 
-def unclaimed_memory(reading: Reading, running: list[Running], limits: Limits) -> int:
+def unclaimed_memory(reading: Reading, running: Sequence[Running], limits: Limits) -> int:
     """Available memory less the reserve and what running agents may still grow by within their budgets."""
     promised = sum(max(0, agent.budget - agent.used) for agent in running)
     return reading.memory_available - limits.memory_reserve - promised
 
 
+def unclaimed_disk(reading: Reading, running: Sequence[Running], limits: Limits) -> int:
+    """Free disk less what is kept free and what running agents may still fill."""
+    return reading.disk_free - limits.min_free_disk - sum(agent.disk for agent in running)
+
+
 def admit(
-    reading: Reading | None, running: list[Running], requests: list[Request], limits: Limits
+    reading: Reading | None, running: Sequence[Running], requests: Sequence[Request], limits: Limits
 ) -> Admission:
     if not requests:
         return Admission(0)
@@ -60,28 +68,42 @@ def admit(
         pressure, limit = reading.memory_pressure, limits.max_memory_pressure
         return Admission(0, f"memory pressure is {pressure:.0f} %, nothing starts above {limit:.0f} %")
     memory = unclaimed_memory(reading, running, limits)
-    disk = reading.disk_free - limits.min_free_disk
+    disk = unclaimed_disk(reading, running, limits)
     for count, request in enumerate(requests):
         if request.memory > memory:
-            return Admission(
-                count, f"memory: {in_mb(request.memory)} wanted, {in_mb(max(0, memory))} left to promise"
-            )
-        if request.disk > disk or disk <= 0:
-            return Admission(count, in_words(reading, limits))
+            return Admission(count, f"memory: {wanted(request.memory, memory)}")
+        if shortage := disk_shortage(request.disk, disk, reading, limits):
+            return Admission(count, shortage)
         memory -= request.memory
         disk -= request.disk
     return Admission(len(requests))
 
 
-def disk_shortage(reading: Reading | None, limits: Limits) -> str:
-    """What a host lacks to take another checkout; "" when it has room, and when nothing is known of it yet."""
-    if reading is None or reading.disk_free > limits.min_free_disk:
-        return ""
-    return in_words(reading, limits)
+def admit_checkouts(
+    reading: Reading | None, running: Sequence[Running], sizes: Sequence[int], limits: Limits
+) -> Admission:
+    """How many agents, in order, may be prepared: by disk alone, as far as that is known."""
+    if reading is None:
+        return Admission(len(sizes))
+    disk = unclaimed_disk(reading, running, limits)
+    for count, size in enumerate(sizes):
+        if shortage := disk_shortage(size, disk, reading, limits):
+            return Admission(count, shortage)
+        disk -= size
+    return Admission(len(sizes))
 
 
-def in_words(reading: Reading, limits: Limits) -> str:
-    return f"disk: {in_mb(reading.disk_free)} free, {in_mb(limits.min_free_disk)} are kept free"
+def disk_shortage(size: int, unclaimed: int, reading: Reading, limits: Limits) -> str:
+    """What a host lacks to take `size` more on its disk; "" when it has the room."""
+    if reading.disk_free <= limits.min_free_disk:
+        return f"disk: {in_mb(reading.disk_free)} free, {in_mb(limits.min_free_disk)} are kept free"
+    if size > unclaimed or unclaimed <= 0:
+        return f"disk: {wanted(size, unclaimed)}, {in_mb(limits.min_free_disk)} are kept free"
+    return ""
+
+
+def wanted(size: int, unclaimed: int) -> str:
+    return f"{in_mb(size)} wanted, {in_mb(max(0, unclaimed))} left to promise"
 
 
 def in_mb(size: int) -> str:

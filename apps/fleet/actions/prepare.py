@@ -22,6 +22,7 @@ class AgentSpec:
     restart_policy: str
     prompt: str = ""
     command: list[str] = field(default_factory=list)
+    checkout_bytes: int = 0
 
 
 def create_agents(*, specs: Sequence[AgentSpec], hosts: Sequence[Host]) -> list[Agent]:
@@ -37,6 +38,7 @@ def create_agents(*, specs: Sequence[AgentSpec], hosts: Sequence[Host]) -> list[
             prompt=spec.prompt,
             memory_budget_mb=spec.memory_budget_mb,
             restart_policy=spec.restart_policy,
+            checkout_bytes=spec.checkout_bytes,
         )
         for number, spec in enumerate(specs)
     ]

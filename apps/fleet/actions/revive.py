@@ -9,7 +9,7 @@ from django.db import transaction
 from apps.events.actions import Fact, record_all
 from apps.events.domain.actor import YARD
 from apps.fleet.models import ENDED, Agent, AgentQuerySet, Desired, Host, State
-from apps.fleet.readings import admission
+from apps.fleet.readings import admission, to_start
 
 WAITS = "waits for "  # how the reason of an agent begins that is kept from starting again
 FIGURES = re.compile(r"[\d\u202f]+")
@@ -23,7 +23,7 @@ def revive_due(*, host: Host, now: datetime) -> int:
     # Looked at before the lock is taken: what waits for memory is looked at several times a second.
     host = Host.objects.get(pk=host.pk)
     due = list(due_on(host, now))
-    answer = admission(host, [agent.memory_budget_mb for agent in due], now)
+    answer = admission(host, to_start(due), now)
     revived = revive_admitted(host, now) if answer.count else 0
     say_waiting(due[answer.count :], answer.waiting_for)
     return revived
@@ -39,7 +39,7 @@ def revive_admitted(host: Host, now: datetime) -> int:
     # The lock keeps a wave, which takes it too, from being promised the same memory.
     host = Host.objects.select_for_update(no_key=True).get(pk=host.pk)
     due = list(due_on(host, now))
-    answer = admission(host, [agent.memory_budget_mb for agent in due], now)
+    answer = admission(host, to_start(due), now)
     revived = [agent for agent in due[: answer.count] if revive(agent)]
     record_all(
         Fact("agent.revived", YARD, f"{agent.name} starts again", "agent", agent.pk, agent.name)

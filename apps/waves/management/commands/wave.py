@@ -81,14 +81,15 @@ class Command(OperatorCommand):
             raise WaveRefused(" ".join(plan.errors.values()))
         lines = [
             f"{sum(plan.steps)} agents in {len(plan.steps)} steps ({', '.join(map(str, plan.steps))}), "
-            f"from {plan.target} at {plan.base_commit[:10]}; {plan.memory_mb} MB promised in all.",
+            f"from {plan.target} at {plan.base_commit[:10]}; {plan.memory_mb} MB of memory "
+            f"and {plan.disk_mb} MB of disk promised in all.",
             f"{plan.admitted} could start at once"
             + (f"; then it waits for {plan.waiting_for}." if plan.waiting_for else "."),
             *(f"Warning: {warning}" for warning in plan.warnings),
         ]
         data = {
             name: getattr(plan, name)
-            for name in ("steps", "admitted", "waiting_for", "memory_mb", "warnings")
+            for name in ("steps", "admitted", "waiting_for", "memory_mb", "disk_mb", "warnings")
         }
         return data, "\n".join(lines)
 
