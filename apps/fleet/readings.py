@@ -65,7 +65,8 @@ def hosts_for_agents(now: datetime) -> list[Host]:
 
 
 def promised_to(host: Host) -> list[Running]:
-    """Agents that run on the host or were let in to start there, and those whose checkouts are being made."""
+    """Agents that run on the host or were let in to start there, and those whose checkouts are being made. What was
+    written since the host's last reading is seen by neither: that is a part of what the reserve is for."""
     let_in = Q(state__in=LIVE) | Q(state=State.READY, desired=Desired.RUNNING)
     rows = Agent.objects.filter(let_in, host=host)
     most = log_bytes()

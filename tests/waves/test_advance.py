@@ -232,8 +232,10 @@ def test_no_more_checkouts_are_made_than_the_disk_has_room_for(waves, room):
     waves.tick(wave)  # those under way still count
     assert waves.states(wave) == ["preparing preparing planned planned"]
 
+    room(2 * 1_000)  # as the host reads it when they are made
     waves.prepare()
-    room(2 * (size + 1_000))  # as the host would read it when somebody made room
+    assert waves.states(wave) == ["ready ready planned planned"]
+    room(2 * (size + 1_000))
     waves.tick(wave)
     assert waves.states(wave) == ["ready ready preparing preparing"]
 
