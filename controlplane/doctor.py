@@ -136,7 +136,7 @@ def check_hosts() -> Finding:
 
 
 def check_limits() -> Finding:
-    reason = cgroup.available()
+    reason = cgroup.obstacle(cgroup.root_of_limits())
     return Finding("memory limits", "note" if reason else "ok", reason or "control groups can be written")
 
 

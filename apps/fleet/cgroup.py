@@ -1,10 +1,12 @@
 """A hard memory limit for one agent, by a control group of its own (version 2). Off by default.
 
-The root is a directory that was delegated to us and has no process of its own (with systemd: a unit with
-`Delegate=memory`); the kernel allows limits below such a one only.
+Limits are set below a root: a group that was delegated to us (with systemd: a unit with `Delegate=memory`). The
+kernel allows them only below a group that has no process of its own. So where the operator says that the root is
+ours, what runs in it, we among it, moves to a leaf below it when the first limit is wanted.
 """
 
 import errno
+import functools
 import os
 import re
 import time
@@ -12,13 +14,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
+
 from apps.lib import procfs
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+OWN = "own"  # as SWARMYARD_CGROUP: the group that runhost is started in
+LEAF = "swarmyard-plane"
+ROUNDS = 20  # looks at a root while processes of it start further ones
 
 
 class NoControlGroup(Exception):
     """There is no control group to put an agent in; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    path: Path
+    is_ours: bool = False  # delegated to us, as the operator says: what runs in it may be moved
+    own: Path | None = None  # the group that we run in
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,51 +45,95 @@ class Group:
         return self.path / "cgroup.procs"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    memory: int  # bytes, file cache included
-    kills: int  # how often the limit ended a process
+@functools.cache
+def configured_root(setting: str) -> Root | None:
+    return choose_root(setting, own_group())
 
 
-def default_root() -> Path | None:
+def own_group() -> Path | None:
     """Our own control group, where version 2 manages memory."""
     groups = procfs.control_groups("memory")
     return groups[0][0] if groups and groups[0][1] == 2 else None
 
 
-def available(root: Path | None = None) -> str | None:
-    """None when hard limits work below `root`, else the reason why they don't."""
-    root = root or default_root()
+def choose_root(setting: str, own: Path | None) -> Root | None:
+    if setting and setting != OWN:
+        return Root(Path(setting), is_ours=True, own=own)
+    if own is None:
+        return None
+    path = own.parent if own.name == LEAF else own  # moved there by a runhost before us
+    return Root(path, is_ours=setting == OWN, own=own)
+
+
+def root_of_limits() -> Root | None:
+    return configured_root(settings.CGROUP)
+
+
+def obstacle(root: Root | None) -> str:
+    """Why no hard limit can be had, "" when one can. Changes nothing."""
     if root is None:
         return "no control group of version 2 manages memory here"
     try:
-        if "memory" not in (root / "cgroup.controllers").read_text().split():
-            return f"{root} doesn't manage memory: the memory controller isn't delegated to it"
-        if not os.access(root, os.W_OK) or not os.access(root / "cgroup.subtree_control", os.W_OK):
-            return f"{root} is not ours to write"
-        _pass_memory_down(root)
-    except FileNotFoundError:
-        return f"{root} is no control group of version 2"
+        if "memory" not in (root.path / "cgroup.controllers").read_text().split():
+            return f"{root.path} doesn't manage memory: the memory controller isn't delegated to it"
+        passed_down = "memory" in (root.path / "cgroup.subtree_control").read_text().split()
+        if not passed_down and not root.is_ours and has_processes(root.path):
+            return f"{root.path} has processes of its own: if it is delegated to Swarmyard, set SWARMYARD_CGROUP=own"
+    except OSError as error:
+        return f"{root.path} is no control group of version 2 ({error.strerror})"
+    needed = (root.path, root.path / "cgroup.subtree_control", entrance(root))
+    locked = next((path for path in needed if not os.access(path, os.W_OK)), None)
+    return f"{locked} is not ours to write" if locked else ""
+
+
+def entrance(root: Root) -> Path:
+    """What the kernel wants us to be able to write to bring a process into the root: the processes of the group
+    that its way there passes."""
+    if root.own is None or not root.own.exists():
+        return root.path / "cgroup.procs"
+    return Path(os.path.commonpath([root.path, root.own])) / "cgroup.procs"
+
+
+def has_processes(path: Path) -> bool:
+    # Where the whole hierarchy begins, processes are in nobody's way; that group alone has no type.
+    return (path / "cgroup.type").exists() and bool((path / "cgroup.procs").read_text().strip())
+
+
+def open_for_limits(root: Root | None) -> Path:
+    """Let the groups below `root` have limits; its path. Raises NoControlGroup."""
+    if root is None or (reason := obstacle(root)):
+        raise NoControlGroup(obstacle(root) if root is None else reason)
+    control = root.path / "cgroup.subtree_control"
+    try:
+        if "memory" not in control.read_text().split():
+            if root.is_ours and has_processes(root.path):
+                move_to_leaf(root.path)
+            control.write_text("+memory")
     except OSError as error:
         if error.errno == errno.EBUSY:
-            return f"{root} has processes of its own; limits need a group without any"
-        return f"{root} refuses to manage memory below it: {error.strerror}"
-    return None
+            raise NoControlGroup(f"{root.path} has processes of its own that can't be moved") from error
+        raise NoControlGroup(f"{root.path} refuses to manage memory below it: {error.strerror}") from error
+    return root.path
 
 
-def _pass_memory_down(root: Path) -> None:
-    control = root / "cgroup.subtree_control"
-    if "memory" not in control.read_text().split():
-        control.write_text("+memory")
+def move_to_leaf(path: Path) -> None:
+    """All processes in the group itself, until none is left: one may start another meanwhile."""
+    leaf = path / LEAF
+    leaf.mkdir(exist_ok=True)
+    for _ in range(ROUNDS):
+        pids = (path / "cgroup.procs").read_text().split()
+        if not pids:
+            return
+        for pid in pids:
+            with suppress(ProcessLookupError):  # it ended
+                (leaf / "cgroup.procs").write_text(pid)
 
 
-def create(name: str, limit: int, root: Path | None = None) -> Group:
+def create(name: str, limit: int, root: Root | None) -> Group:
     """A group that may use `limit` bytes; past them the kernel ends all of it. Raises NoControlGroup."""
     if not NAME.match(name):
         raise ValueError(f"{name!r} is no name for a control group")
-    if reason := available(root):
-        raise NoControlGroup(reason)
-    group = Group((root or default_root() or Path()) / name)
+    group = Group(open_for_limits(root) / name)
     try:
         group.path.mkdir(exist_ok=True)
         (group.path / "memory.max").write_text(str(limit))
@@ -87,25 +145,23 @@ def create(name: str, limit: int, root: Path | None = None) -> Group:
     return group
 
 
-def procs(group: Group) -> list[int]:
-    """Every process in the group: of one agent, all of them, however they hide."""
-    try:
-        return [int(line) for line in group.procs.read_text().split()]
-    except FileNotFoundError:
-        return []
+def group_of(name: str, root: Root | None) -> Group | None:
+    """The group of that name, if there is one: most agents have none."""
+    group = Group(root.path / name) if root is not None else None
+    return group if group is not None and group.path.is_dir() else None
 
 
-def usage(group: Group) -> Usage | None:
+def kills(group: Group) -> int:
+    """How often the limit ended a process of the group."""
     try:
-        events = (group.path / "memory.events").read_text().split()
-        kills = dict(zip(events[::2], events[1::2], strict=True)).get("oom_kill", "0")
-        return Usage(int((group.path / "memory.current").read_text()), int(kills))
-    except FileNotFoundError:
-        return None
+        words = (group.path / "memory.events").read_text().split()
+    except OSError:
+        return 0
+    return int(dict(zip(words[::2], words[1::2], strict=False)).get("oom_kill", "0"))
 
 
 def kill(group: Group) -> None:
-    """End every process in the group, in one step that no fork escapes."""
+    """End every process in the group, in one step that no fork escapes. Not in every kernel."""
     with suppress(FileNotFoundError):
         (group.path / "cgroup.kill").write_text("1")
 
@@ -126,10 +182,3 @@ def remove(group: Group, patience: float = 0.0) -> bool:
             time.sleep(0.01)
         else:
             return True
-
-
-def remove_named(name: str) -> None:
-    """Remove the group of an agent that ended; most have none."""
-    root = default_root()
-    if root is not None and (root / name).is_dir():
-        remove(Group(root / name))

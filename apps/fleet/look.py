@@ -25,6 +25,7 @@ class Look:
     run: Run
     seen: Seen
     held: bool = False  # it ended, but somebody keeps its output open
+    over_limit: bool = False  # the kernel ended some of it at its hard memory limit
 
     @property
     def awaits_status(self) -> bool:
@@ -77,4 +78,5 @@ def own_ending(look: Look) -> Ending:
         asked=look.agent.desired in (Desired.STOPPED, Desired.KILLED),
         result_error=error,
         last_words=look.watch.activity,
+        over_limit=look.over_limit,
     )

@@ -75,4 +75,10 @@ def limited_group(agent: Agent, preset: Preset) -> Path | None:
     """The control group that holds the preset's hard memory limit, where the preset wants one."""
     if preset.memory_limit_mb is None:
         return None
-    return cgroup.create(marker(agent), preset.memory_limit_mb * MB).procs
+    try:
+        group = cgroup.create(marker(agent), preset.memory_limit_mb * MB, cgroup.root_of_limits())
+    except cgroup.NoControlGroup as error:
+        raise cgroup.NoControlGroup(
+            f"its preset sets a hard memory limit, which this host can't: {error}"
+        ) from error
+    return group.procs

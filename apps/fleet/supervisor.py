@@ -31,7 +31,7 @@ from apps.fleet.places import home_id, run_dir
 from apps.fleet.presets import load_presets
 from apps.fleet.reaper import Survey
 from apps.fleet.starting import order_for
-from apps.fleet.surroundings import tidy_after
+from apps.fleet.surroundings import kill_limited, tidy_after
 from apps.fleet.tokens import new_agent_token, token_hash
 from apps.fleet.trouble import NOT_WRITABLE, Trouble
 from apps.fleet.watch import Watch, age, watch
@@ -133,9 +133,10 @@ class Supervisor:
     def act(self, looks: list[Look], survey: Survey, now: datetime) -> bool:
         steps = [(look, next_step(wanted(look.agent, now), look.seen)) for look in looks]
         self.start_all([look for look, step in steps if step == Step.START], now)
-        doomed = [look.watch.tree for look, step in steps if step in (Step.DESTROY, Step.REAP, Step.ABANDON)]
+        doomed = [look for look, step in steps if step in (Step.DESTROY, Step.REAP, Step.ABANDON)]
         if doomed:
-            reaper.reap_step(doomed, self.index)
+            kill_limited(look.agent for look in doomed)
+            reaper.reap_step([look.watch.tree for look in doomed], self.index)
         writes: list[Write] = []
         moved = [self.try_to_apply(look, step, survey, now, writes) for look, step in steps]
         self.write_all(writes)
@@ -266,7 +267,7 @@ class Supervisor:
         """All that it printed. A launcher or logger that is still there would wait for ever."""
         reaper.kill_launcher_side(look.watch.tree.marker, survey)
         self.measuring.read_output(look, now, to_end=True)
-        tidy_after(look.agent)
+        look.over_limit = tidy_after(look.agent)
 
     def abandon(self, look: Look, now: datetime) -> None:
         asked = look.agent.desired in (Desired.STOPPED, Desired.KILLED)

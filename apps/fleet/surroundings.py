@@ -31,16 +31,29 @@ def is_of_this_run(word: AgentNow, agent: Agent) -> bool:
     return agent.launched_at is not None and word.at >= agent.launched_at.timestamp()
 
 
-def tidy_after(agent: Agent) -> None:
-    """Things that an agent leaves behind elsewhere. None of them is a reason not to write down its end."""
+def kill_limited(agents: Iterable[Agent]) -> None:
+    """Those that have a control group of their own: nothing that is in it escapes."""
+    for agent in agents:
+        if group := cgroup.group_of(marker(agent), cgroup.root_of_limits()):
+            cgroup.kill(group)
+
+
+def tidy_after(agent: Agent) -> bool:
+    """Things that an agent leaves behind elsewhere. None of them is a reason not to write down its end. True when it
+    had reached its hard memory limit."""
     try:
         forget(agent.pk)
     except RedisUnavailable as error:
         log.debug("what %s said stays for now: %s", agent.name, error)
+    group = cgroup.group_of(marker(agent), cgroup.root_of_limits())
+    if group is None:
+        return False
+    over_limit = cgroup.kills(group) > 0
     try:
-        cgroup.remove_named(marker(agent))
+        cgroup.remove(group)
     except OSError as error:
         log.warning("the control group of %s stays: %s", agent.name, error)
+    return over_limit
 
 
 def send(readings: list[Reading]) -> None:

@@ -100,10 +100,19 @@ class Ending:
     reason: str
 
 
-def ending(*, exit_code: int | None, asked: bool, result_error: str = "", last_words: str = "") -> Ending:
+def ending(
+    *,
+    exit_code: int | None,
+    asked: bool,
+    result_error: str = "",
+    last_words: str = "",
+    over_limit: bool = False,
+) -> Ending:
     """How a run ended. `asked`: an operator or its own final result wanted it to end."""
     if asked:
         return Ending("exited", "stopped on request")
+    if over_limit and exit_code != 0:
+        return Ending("failed", "ended at its hard memory limit")
     if exit_code is None:
         return Ending("lost", "its process vanished without an exit status")
     if exit_code == 0:
