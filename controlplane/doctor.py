@@ -16,8 +16,11 @@ from apps.capacity.domain.admission import MB
 from apps.fleet import cgroup, launcher
 from apps.fleet.domain.health import Health
 from apps.fleet.domain.preset import Preset, PresetError
+from apps.fleet.equipment import limits_problems, presence_of
 from apps.fleet.models import Host
-from apps.fleet.presets import find_executable, load_presets
+from apps.fleet.places import presets_dir
+from apps.fleet.presets import load_presets
+from apps.fleet.readings import answers
 from apps.lib import procfs
 from apps.lib.process import ProgramMissing, run
 from apps.lib.redis import RedisUnavailable, ping
@@ -136,8 +139,24 @@ def check_hosts() -> Finding:
 
 
 def check_limits() -> Finding:
+    """By what this machine's runhost says: it may be in another control group than whoever asks here."""
     reason = cgroup.obstacle(cgroup.root_of_limits())
-    return Finding("memory limits", "note" if reason else "ok", reason or "control groups can be written")
+    host = reporting_host()
+    if host is not None:
+        reason = limits_problems([host], timezone.now()).get(host.name, "")
+    hint = "Only agents whose preset sets `memory_limit_mb` need it." if reason else ""
+    return Finding(
+        "memory limits", "note" if reason else "ok", reason or "control groups can be written", hint
+    )
+
+
+def reporting_host() -> Host | None:
+    """This machine's runhost, if it answers and has said what is there."""
+    try:
+        host = Host.objects.filter(name=settings.HOST_NAME).first()
+    except DatabaseError:
+        return None
+    return host if host is not None and host.equipment and answers(host, timezone.now()) else None
 
 
 def check_pressure() -> Finding:
@@ -150,19 +169,20 @@ def check_pressure() -> Finding:
 
 def check_presets() -> list[Finding]:
     try:
-        presets = load_presets(settings.SWARMYARD_HOME / "presets")
+        presets = load_presets(presets_dir())
     except PresetError as error:
         return [Finding("presets", "error", str(error), "Mend or remove that file.")]
-    return [check_preset(preset) for preset in presets.values() if preset.executable != "{command}"]
+    host = reporting_host()
+    hosts = [host] if host is not None else []
+    return [check_preset(preset, hosts) for preset in presets.values() if preset.executable != "{command}"]
 
 
-def check_preset(preset: Preset) -> Finding:
-    found = find_executable(preset, os.environ.get("PATH", os.defpath))
-    if found is None:
-        return Finding(
-            f"preset {preset.name}", "note", f"{preset.executable} is not installed", preset.install_hint
-        )
-    return Finding(f"preset {preset.name}", "ok", str(found))
+def check_preset(preset: Preset, hosts: list[Host]) -> Finding:
+    presence = presence_of(preset, hosts, timezone.now())
+    if not presence.found:
+        text = f"{preset.executable} is not installed on {presence.where}"
+        return Finding(f"preset {preset.name}", "note", text, preset.install_hint)
+    return Finding(f"preset {preset.name}", "ok", f"{presence.path} on {presence.where}")
 
 
 CHECKS: tuple[Callable[[], Finding | list[Finding]], ...] = (

@@ -76,6 +76,7 @@ class HostOut(Schema):
     io_pressure: float | None
     disk_total: int | None
     disk_free: int | None
+    equipment: dict[str, Any] | None
 
 
 class DrainIn(Schema):

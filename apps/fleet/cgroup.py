@@ -58,7 +58,7 @@ def own_group() -> Path | None:
 
 def choose_root(setting: str, own: Path | None) -> Root | None:
     if setting and setting != OWN:
-        return Root(Path(setting), is_ours=True, own=own)
+        return Root(Path(setting).absolute(), is_ours=True, own=own)
     if own is None:
         return None
     path = own.parent if own.name == LEAF else own  # moved there by a runhost before us

@@ -8,6 +8,7 @@ from django.conf import settings
 from apps.fleet import reaper
 from apps.fleet.actions import observe
 from apps.fleet.actions.observe import Sighting
+from apps.fleet.equipment import EquipmentWatch
 from apps.fleet.launcher import MarkerIndex
 from apps.fleet.look import Look
 from apps.fleet.models import Agent, Desired, Host, State
@@ -24,6 +25,7 @@ class Measuring:
         self.index = index
         self.trouble = trouble
         self.measured_at: datetime | None = None
+        self.equipment = EquipmentWatch()
 
     def measure_if_due(self, looks: Sequence[Look], survey: Survey, now: datetime) -> None:
         if self.measured_at is None or (age(self.measured_at, now) or 0.0) >= settings.HOST_TICK_SECONDS:
@@ -46,7 +48,13 @@ class Measuring:
         seen = [look.agent.pk for look in alive]
         self.record(sightings, seen, now)
         observe.record_reading(host=self.host, reading=host_reading(), now=now)
+        self.report_equipment(now)
         send(readings)
+
+    def report_equipment(self, now: datetime) -> None:
+        if news := self.equipment.news(now):
+            observe.record_equipment(host=self.host, equipment=news)
+            self.equipment.reported = news
 
     def measured(self, look: Look, survey: Survey, word: AgentNow | None, now: datetime) -> dict[str, object]:
         """What changed of one agent since it was last written down."""

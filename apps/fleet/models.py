@@ -27,6 +27,9 @@ class Host(models.Model):
     io_pressure = models.FloatField(null=True, help_text="PSI some avg10, percent")
     disk_total = models.BigIntegerField(null=True, help_text="bytes, file system of the home")
     disk_free = models.BigIntegerField(null=True, help_text="bytes, file system of the home")
+    equipment = models.JSONField(
+        null=True, help_text="programs of presets and the like, see equipment.py; empty before it reported"
+    )
 
     def __str__(self) -> str:
         return self.name

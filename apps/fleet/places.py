@@ -30,6 +30,11 @@ def read_or_make_id(path: Path) -> str:
         return path.read_text().strip()
 
 
+def presets_dir() -> Path:
+    """The operator's own presets."""
+    return settings.SWARMYARD_HOME / "presets"
+
+
 def run_dir(agent: Agent, epoch: int | None = None) -> Path:
     """The directory of one start of an agent: its log, pid and exit status."""
     return settings.SWARMYARD_HOME / "runs" / str(agent.pk) / str(agent.epoch if epoch is None else epoch)

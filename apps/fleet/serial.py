@@ -15,6 +15,7 @@ AGENT_FIELDS = (
 HOST_FIELDS = (
     "name", "draining", "heartbeat_at", "logical_cpus", "physical_cpus", "usable_cpus", "load_1", "memory_total",
     "memory_available", "memory_pressure", "cpu_pressure", "io_pressure", "disk_total", "disk_free",
+    "equipment",
 )  # fmt: skip
 
 

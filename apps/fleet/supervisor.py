@@ -27,7 +27,7 @@ from apps.fleet.launcher import AlreadyLaunched, MarkerIndex, Run, launch, read_
 from apps.fleet.look import Look, ending_of, is_just_starting, note, wanted
 from apps.fleet.measuring import Measuring
 from apps.fleet.models import Agent, Desired, Host, State
-from apps.fleet.places import home_id, run_dir
+from apps.fleet.places import home_id, presets_dir, run_dir
 from apps.fleet.presets import load_presets
 from apps.fleet.reaper import Survey
 from apps.fleet.starting import order_for
@@ -80,7 +80,7 @@ class Supervisor:
     def load_presets(self) -> None:
         """An operator's file that is broken leaves the presets as they were: it must not end the loop."""
         try:
-            self.presets = load_presets(settings.SWARMYARD_HOME / "presets")
+            self.presets = load_presets(presets_dir())
         except PresetError as error:
             log.warning("presets are not read anew: %s", error)
             self.presets = self.presets or load_presets()

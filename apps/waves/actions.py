@@ -40,7 +40,7 @@ def start_wave(*, request: WaveRequest, actor: Actor, now: datetime) -> Wave:
     earlier = by_key(request)
     if earlier:
         return earlier
-    checked = check_request(request)
+    checked = check_request(request, now)
     for _ in range(LABEL_ATTEMPTS):
         try:
             return write_wave(checked, free_label(checked.repository), actor, now)

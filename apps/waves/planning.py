@@ -1,17 +1,16 @@
 """Checking what is asked for against what is there, and the preview of what would happen. Starts and writes nothing,
 but that a repository named by its path is registered on the way to a start."""
 
-import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from django.conf import settings
-
 from apps.capacity.domain.admission import MB, Request
 from apps.fleet.domain.preset import LaunchRefused, LaunchValues, Preset, PresetError, render
+from apps.fleet.equipment import limits_problems, presence_of
 from apps.fleet.models import Host
-from apps.fleet.presets import find_executable, load_presets
+from apps.fleet.places import presets_dir
+from apps.fleet.presets import load_presets
 from apps.fleet.readings import admission, hosts_for_agents, to_prepare_and_start
 from apps.waves.domain.request import WaveRequest, problems
 from apps.waves.domain.stepping import steps_of
@@ -46,10 +45,10 @@ class WavePlan:
     warnings: list[str] = field(default_factory=list)
 
 
-def check_request(request: WaveRequest) -> Checked:
+def check_request(request: WaveRequest, now: datetime) -> Checked:
     """Raises WaveRefused with every problem found."""
     found = problems(request)
-    preset = check_preset(request, found)
+    preset = check_preset(request, found, now)
     repository = usable_repository(request.repository, found)
     if found or preset is None or repository is None:
         raise WaveRefused(" ".join(found.values()))
@@ -57,9 +56,9 @@ def check_request(request: WaveRequest) -> Checked:
     return Checked(request, repository, preset, commit, checkout_size(repository, commit))
 
 
-def check_preset(request: WaveRequest, found: dict[str, str]) -> Preset | None:
+def check_preset(request: WaveRequest, found: dict[str, str], now: datetime) -> Preset | None:
     try:
-        presets = load_presets(settings.SWARMYARD_HOME / "presets")
+        presets = load_presets(presets_dir())
     except PresetError as error:
         found["preset"] = str(error)
         return None
@@ -72,12 +71,13 @@ def check_preset(request: WaveRequest, found: dict[str, str]) -> Preset | None:
     except LaunchRefused as error:
         found["prompt" if "rompt" in str(error) else "command"] = str(error)
         return None
-    if not executable_of(preset, request.command):
+    presence = presence_of(preset, hosts_for_agents(now), now, command=request.command)
+    if not presence.found:
         program = (
             request.command[0] if preset.executable == "{command}" and request.command else preset.executable
         )
         found["preset"] = (
-            f"The program “{program}” is not installed on this machine. {preset.install_hint}".strip()
+            f"The program “{program}” is not installed on {presence.where}. {preset.install_hint}".strip()
         )
     return preset
 
@@ -94,13 +94,6 @@ def sample_values(request: WaveRequest) -> LaunchValues:
         project="/project",
         command=tuple(request.command),
     )
-
-
-def executable_of(preset: Preset, command: list[str]) -> Path | None:
-    """The preset's program. One given with a directory may lie in the workspace: that shows at launch."""
-    if preset.executable == "{command}" and command and "/" in command[0] and not command[0].startswith("/"):
-        return Path(command[0])
-    return find_executable(preset, os.environ.get("PATH", os.defpath), command=command)
 
 
 def usable_repository(name_or_path: str, found: dict[str, str]) -> Repository | None:
@@ -135,7 +128,7 @@ def base_commit(repository: Repository) -> str:
 def plan_wave(request: WaveRequest, now: datetime) -> WavePlan:
     """What `start_wave` would do with this request now."""
     errors = problems(request)
-    preset = check_preset(request, errors)
+    preset = check_preset(request, errors, now)
     repository = usable_repository(request.repository, errors)
     commit = ""
     if repository is not None and "repository" not in errors:
@@ -158,7 +151,7 @@ def plan_wave(request: WaveRequest, now: datetime) -> WavePlan:
         disk_mb=need.disk * request.agents // MB,
         base_commit=commit,
         target=repository.target,
-        warnings=host_warnings(now),
+        warnings=[*host_warnings(now), *limit_warnings(preset, now)],
     )
 
 
@@ -181,4 +174,14 @@ def host_warnings(now: datetime) -> list[str]:
         f"host {host.name} is {host.health(now)}: its runhost is not answering"
         for host in Host.objects.filter(draining=False)
         if host.health(now) in {"critical", "failed", "unknown"}
+    ]
+
+
+def limit_warnings(preset: Preset, now: datetime) -> list[str]:
+    if preset.memory_limit_mb is None:
+        return []
+    problems = limits_problems(hosts_for_agents(now), now)
+    return [
+        f"host {name} can't set the hard memory limit of the preset {preset.name}, so nothing of it starts there: {why}"
+        for name, why in problems.items()
     ]

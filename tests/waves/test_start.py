@@ -206,6 +206,28 @@ def test_a_preset_whose_program_is_not_installed_is_refused_with_a_hint(waves, m
     assert "npm" in told
 
 
+def test_a_program_that_a_host_lacks_is_named_with_the_host(waves):
+    programs = {"drill": "", "claude-code": ""}
+    Host.objects.update(equipment={"programs": programs, "presets_problem": "", "limits_problem": ""})
+
+    assert "“{python}” is not installed on host local" in refusal(waves, preset="drill", command=[])
+
+
+def test_a_plan_warns_of_a_hard_limit_that_a_host_can_not_set(waves, settings):
+    presets = settings.SWARMYARD_HOME / "presets"
+    presets.mkdir()
+    (presets / "limited.toml").write_text('extends = "command"\nmemory_limit_mb = 4000\n')
+    problem = {"programs": {}, "presets_problem": "", "limits_problem": "not delegated"}
+    Host.objects.update(equipment=problem)
+
+    plan = plan_wave(waves.request(preset="limited"), waves.now())
+
+    assert plan.errors == {}
+    assert plan.warnings == [
+        "host local can't set the hard memory limit of the preset limited, so nothing of it starts there: not delegated"
+    ]
+
+
 def test_every_problem_is_told_at_once(waves):
     told = refusal(waves, agents=0, preset="nosuch", repository="nosuch")
 

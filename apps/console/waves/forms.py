@@ -5,10 +5,10 @@ from typing import Any
 from uuid import uuid4
 
 from django import forms
-from django.conf import settings
 
 from apps.fleet.domain.preset import Preset, PresetError
 from apps.fleet.models import RestartPolicy
+from apps.fleet.places import presets_dir
 from apps.fleet.presets import load_presets
 from apps.waves.domain.request import MAX_AGENTS, MAX_BUDGET_MB, MAX_PAUSE_MS, MAX_STEP, WaveRequest
 from apps.workspaces.models import Repository, RepositoryState
@@ -19,7 +19,7 @@ MAX_COMMAND = 20_000
 def known_presets() -> tuple[dict[str, Preset], str]:
     """Presets by name, and what is wrong with the operator's own files if something is."""
     try:
-        return load_presets(settings.SWARMYARD_HOME / "presets"), ""
+        return load_presets(presets_dir()), ""
     except PresetError as error:
         return load_presets(), str(error)
 

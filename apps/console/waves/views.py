@@ -148,7 +148,7 @@ def form_page(request: HttpRequest, form: WaveForm, errors: dict[str, str]) -> H
         Moment(now()),
         {},
         form=form,
-        presets=preset_lines(form.presets),
+        presets=preset_lines(form.presets, now()),
         has_repository=Repository.objects.exists(),
     )
     response.status_code = 422 if form.errors else 200

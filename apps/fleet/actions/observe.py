@@ -1,6 +1,6 @@
 """What `runhost` writes: what it started, sees and saw end. Each write names the epoch: a stale one changes nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -58,6 +58,10 @@ def register_host(*, name: str, pid: int, boot_id: str, now: datetime) -> Host:
 
 def record_reading(*, host: Host, reading: HostReading, now: datetime) -> None:
     Host.objects.filter(pk=host.pk).update(heartbeat_at=now, **asdict(reading))
+
+
+def record_equipment(*, host: Host, equipment: Mapping[str, object]) -> None:
+    Host.objects.filter(pk=host.pk).update(equipment=equipment)
 
 
 def claim_start(*, agent: Agent, token_hash: str, now: datetime) -> bool:
