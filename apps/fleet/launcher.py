@@ -186,9 +186,3 @@ class MarkerIndex:
 def _markers(pid: int) -> tuple[str | None, str | None]:
     environment = procfs.environment(pid)
     return environment.get(MARKER), environment.get(LAUNCH_MARKER)
-
-
-def find_by_marker(marker: str) -> list[procfs.Process]:
-    """An agent's own processes, found without knowing anything of it but its marker."""
-    processes = procfs.read_processes()
-    return [processes[pid] for pid in MarkerIndex().refresh(processes).get(marker, [])]

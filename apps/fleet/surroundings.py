@@ -66,19 +66,16 @@ def send(readings: list[Reading]) -> None:
 
 def host_reading() -> HostReading:
     topology, memory, disk = procfs.cpu_topology(), procfs.read_memory(), procfs.disk(settings.SWARMYARD_HOME)
-    pressures = {kind: procfs.pressure(kind) for kind in ("memory", "cpu", "io")}
-    some = {kind: reading.some_avg10 if reading else None for kind, reading in pressures.items()}
-    usable = min(topology.affinity, topology.quota or topology.affinity)
     return HostReading(
         logical_cpus=topology.logical,
         physical_cpus=topology.physical,
-        usable_cpus=usable,
+        usable_cpus=topology.usable,
         load_1=os.getloadavg()[0],
         memory_total=memory.total,
         memory_available=memory.available,
-        memory_pressure=some["memory"],
-        cpu_pressure=some["cpu"],
-        io_pressure=some["io"],
+        memory_pressure=procfs.pressure("memory"),
+        cpu_pressure=procfs.pressure("cpu"),
+        io_pressure=procfs.pressure("io"),
         disk_total=disk.total,
         disk_free=disk.free,
     )

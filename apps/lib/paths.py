@@ -1,4 +1,4 @@
-"""Paths that stay where they should: private directories, whole writes, removals that can't leave a root."""
+"""Files that are whole, and removals that can't leave a root."""
 
 import os
 import shutil
@@ -9,22 +9,6 @@ from pathlib import Path
 
 class OutsideRoot(Exception):
     """A path that leads out of the directory it must stay in."""
-
-
-def inside(root: Path, path: str | os.PathLike[str]) -> Path:
-    """The real path of something in `root`, whatever `..` and links it is written with. Or OutsideRoot."""
-    real_root = root.resolve(strict=True)
-    real = (real_root / path).resolve()
-    if real == real_root or not real.is_relative_to(real_root):
-        raise OutsideRoot(f"{os.fspath(path)!r} is not inside {os.fspath(root)!r}")
-    return real
-
-
-def make_private(directory: Path) -> Path:
-    """A directory that only its owner may enter, with the directories around it."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory.chmod(0o700)
-    return directory
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:

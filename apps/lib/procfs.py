@@ -4,7 +4,6 @@ Everything here may be asked about a process that ends at that moment: the answe
 """
 
 import os
-import select
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -81,10 +80,6 @@ def environment(pid: int) -> dict[str, str]:
     return {os.fsdecode(name): os.fsdecode(value) for name, found, value in pairs if found}
 
 
-def environment_value(pid: int, name: str) -> str | None:
-    return environment(pid).get(name)
-
-
 @dataclass(frozen=True, slots=True)
 class Io:
     read_bytes: int  # from and to the disk, as the kernel accounts it
@@ -123,27 +118,10 @@ def signal_process(pid: int, start_ticks: int, sig: int) -> bool:
     return True
 
 
-def wait_for_end(pid: int, timeout: float) -> bool:
-    """Until a process, not only a child, has ended. True when it has."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([handle], [], [], timeout)[0])
-    finally:
-        os.close(handle)
-
-
 @dataclass(frozen=True, slots=True)
 class Memory:
     total: int  # bytes; the container's limit where that is smaller
     available: int
-    limit: int | None  # the control group's, None when there is none
-
-    @property
-    def used_share(self) -> float:
-        return 1 - self.available / self.total if self.total else 1.0
 
 
 def read_memory() -> Memory:
@@ -156,7 +134,7 @@ def read_memory() -> Memory:
         if limit is not None and limit < total:
             tightest = min(limit, tightest or limit)
             available = min(available, max(room, 0))
-    return Memory(total=tightest or total, available=available, limit=tightest)
+    return Memory(total=tightest or total, available=available)
 
 
 def _group_memory(directory: Path, version: int) -> tuple[int | None, int]:
@@ -174,24 +152,14 @@ def _group_memory(directory: Path, version: int) -> tuple[int | None, int]:
 _MEMORY_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class Pressure:
-    """Share of the last 10 seconds, in percent, in which some or all tasks waited for the resource."""
-
-    some_avg10: float
-    full_avg10: float
-
-
-def pressure(kind: Literal["cpu", "memory", "io"]) -> Pressure | None:
-    """None where the kernel doesn't account it."""
+def pressure(kind: Literal["cpu", "memory", "io"]) -> float | None:
+    """Share of the last 10 seconds, in percent, in which some task waited for the resource. None where the kernel
+    doesn't account it."""
     data = _read(f"/proc/pressure/{kind}")
     if not data:
         return None
-    shares = {}
-    for line in data.decode("ascii").splitlines():
-        words = line.split()
-        shares[words[0]] = float(words[1].removeprefix("avg10="))
-    return Pressure(shares.get("some", 0.0), shares.get("full", 0.0))
+    words = data.decode("ascii").splitlines()[0].split()
+    return float(words[1].removeprefix("avg10="))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +168,6 @@ class Topology:
     physical: int  # cores
     affinity: int  # logical CPUs that this process may run on
     quota: float | None  # CPUs that the control group allows, None when unlimited
-
-    @property
-    def smt(self) -> bool:
-        return self.logical > self.physical
 
     @property
     def usable(self) -> float:

@@ -24,6 +24,12 @@ def is_running(pid):
     return process is not None and process.alive
 
 
+def find_by_marker(marker):
+    """An agent's own processes, found without knowing anything of it but its marker."""
+    processes = procfs.read_processes()
+    return [processes[pid] for pid in MarkerIndex().refresh(processes).get(marker, [])]
+
+
 class Yard:
     """Starts agents in a directory, and at the end of a test ends all that is left of them."""
 

@@ -14,14 +14,13 @@ from apps.fleet.launcher import (
     AlreadyLaunched,
     MarkerIndex,
     Run,
-    find_by_marker,
     launch,
     read_run,
 )
 from apps.lib import procfs
 from apps.lib.process import ProgramMissing, reap_detached
 
-from .launching import Yard, eventually, exit_code, is_running, output, started
+from .launching import Yard, eventually, exit_code, find_by_marker, is_running, output, started
 
 ROOT = Path(__file__).parents[2]
 
@@ -313,7 +312,7 @@ def test_launcher_and_logger_are_told_apart_from_the_agent(yard):
     assert index.agents[marker] == [started(order).pid]
     assert launched.launcher_pid in index.launchers[marker]
     assert started(order).pid not in index.launchers[marker]
-    assert procfs.environment_value(launched.launcher_pid, LAUNCH_MARKER) == marker
+    assert procfs.environment(launched.launcher_pid).get(LAUNCH_MARKER) == marker
 
 
 def test_the_index_reads_an_environment_once_for_each_image(yard, monkeypatch):

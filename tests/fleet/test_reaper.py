@@ -249,7 +249,7 @@ def test_one_that_hid_between_two_looks_is_found_by_the_output_it_holds(yard):
     order = yard.start("sh", "-c", "(env -i setsid sh -c 'echo $$; exec sleep 60' &) ; exit 0")
     pid = printed_pid(order)
     exit_code(order)
-    eventually(lambda: procfs.environment_value(pid, MARKER) is None)
+    eventually(lambda: procfs.environment(pid).get(MARKER) is None)
     tree = reaper.Tree(order.env[MARKER])
 
     yard.reap(tree)

@@ -11,8 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.fleet import launcher, reaper, supervisor
 from apps.fleet.domain.lifecycle import ENDING_LIMIT, STARTING_LIMIT
 from apps.fleet.models import State
-from apps.lib import procfs
-from tests.fleet.launching import eventually
+from tests.fleet.launching import eventually, is_running
 from tests.fleet.supervising import UNTIL_TOLD
 
 LIMIT = timedelta(seconds=ENDING_LIMIT)
@@ -41,7 +40,7 @@ def test_an_end_does_not_wait_for_a_process_that_cannot_be_ended(fleet, unkillab
     agent = fleet.running(f"setsid sleep 60 >/dev/null 2>&1 & {UNTIL_TOLD}; exit 3")
     spare_children(fleet, agent, unkillable)
     fleet.tell()
-    eventually(lambda: procfs.wait_for_end(agent.pid, 0))
+    eventually(lambda: not is_running(agent.pid))
     fleet.supervisor.tick()
     agent.refresh_from_db()
     assert agent.state in (State.BUSY, State.IDLE)
@@ -61,7 +60,7 @@ def test_it_does_not_look_every_moment_for_long(fleet, unkillable):
     agent = fleet.running(f"setsid sleep 60 >/dev/null 2>&1 & {UNTIL_TOLD}; exit 3")
     spare_children(fleet, agent, unkillable)
     fleet.tell()
-    eventually(lambda: procfs.wait_for_end(agent.pid, 0))
+    eventually(lambda: not is_running(agent.pid))
     fleet.until(lambda: fleet.supervisor.watches[agent.pk].ending_since)
     assert fleet.supervisor.tick()
 
@@ -86,7 +85,7 @@ def test_an_end_does_not_wait_for_whoever_else_holds_the_output(fleet, monkeypat
         holder.stdout.readline()
         fleet.tell()
         monkeypatch.setattr(reaper, "output_holders", lambda marker, seen: set())  # beyond our rights to see
-        eventually(lambda: procfs.wait_for_end(agent.pid, 0))
+        eventually(lambda: not is_running(agent.pid))
         fleet.until(lambda: fleet.supervisor.watches[agent.pk].ending_since)
 
         fleet.ahead = LIMIT

@@ -61,10 +61,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    prepare: list[int] = field(default_factory=list)
     release: list[int] = field(default_factory=list)
     pause: str = ""  # reason for the wave to pause itself
-    finished: str = ""  # its final state
     waiting_for: str = ""
 
 
