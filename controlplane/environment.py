@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.lib.paths import read_or_make
+
 TRUE_WORDS = {"1", "true", "yes", "on"}
 CONNECT_SECONDS = 10.0  # that PostgreSQL is waited for
 FALSE_WORDS = {"0", "false", "no", "off", ""}
@@ -47,18 +49,7 @@ def env_list(name: str, default: list[str]) -> list[str]:
 
 def local_secret_key(home: Path) -> str:
     """The key kept in the home: made once, readable by its owner alone."""
-    path = home / "secret_key"
-    if not path.exists():
-        draft = home / f"secret_key.{secrets.token_hex(4)}"
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        try:
-            path.hardlink_to(draft)  # whole or not at all, and the first one wins
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()
+    return read_or_make(home / "secret_key", lambda: secrets.token_urlsafe(48))
 
 
 def database_from_url(url: str, home: Path) -> dict[str, Any]:

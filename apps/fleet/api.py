@@ -44,6 +44,7 @@ class AgentOut(Schema):
     cache_read: int | None
     cache_creation: int | None
     cost_usd: float | None
+    session_id: str
     created_at: datetime
     launched_at: datetime | None
     first_seen_at: datetime | None

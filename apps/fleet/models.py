@@ -12,6 +12,7 @@ class Host(models.Model):
     registered_at = models.DateTimeField(auto_now_add=True)
     heartbeat_at = models.DateTimeField(null=True)
     boot_id = models.CharField(max_length=40, blank=True)
+    home_id = models.CharField(max_length=40, blank=True, help_text="of the home that its runhost works in")
     pid = models.PositiveIntegerField(null=True)
     draining = models.BooleanField(default=False)
     logical_cpus = models.PositiveSmallIntegerField(null=True)
@@ -146,6 +147,9 @@ class Agent(models.Model):
     tokens_out = models.BigIntegerField(null=True)
     cache_read = models.BigIntegerField(null=True)
     cache_creation = models.BigIntegerField(null=True)
+    session_id = models.CharField(
+        max_length=100, blank=True, help_text="the tool's own name for the conversation, to take it up again"
+    )
     cost_usd = models.FloatField(null=True)
     memory_bytes = models.BigIntegerField(null=True, help_text="resident, whole process tree")
     processes = models.PositiveIntegerField(null=True)

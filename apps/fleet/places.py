@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from apps.fleet.models import Agent
+from apps.lib.paths import read_or_make
 
 
 def home_id() -> str:
@@ -16,18 +17,7 @@ def home_id() -> str:
 
 @functools.cache
 def read_or_make_id(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        draft = path.with_suffix(f".{secrets.token_hex(4)}")
-        draft.write_text(secrets.token_hex(6))
-        try:
-            path.hardlink_to(draft)  # whole or not at all, and the first one wins
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-        return path.read_text().strip()
+    return read_or_make(path, lambda: secrets.token_hex(6))
 
 
 def presets_dir() -> Path:

@@ -9,7 +9,7 @@ from apps.fleet.models import Agent, Host
 AGENT_FIELDS = (
     "name", "group", "role", "capabilities", "preset", "state", "desired", "reason", "activity", "epoch",
     "restarts", "pid", "exit_code", "workspace_path", "memory_budget_mb", "memory_bytes", "processes",
-    "tokens_in", "tokens_out", "cache_read", "cache_creation", "cost_usd", "created_at", "launched_at",
+    "tokens_in", "tokens_out", "cache_read", "cache_creation", "cost_usd", "session_id", "created_at", "launched_at",
     "first_seen_at", "seen_at", "output_at", "ended_at",
 )  # fmt: skip
 HOST_FIELDS = (

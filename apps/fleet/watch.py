@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from apps.fleet import logs
-from apps.fleet.domain.output import Activity, Observation, Parser, Result, Status, Usage, new_parser
+from apps.fleet.domain.output import Activity, Observation, Parser, Result, Session, Status, Usage, new_parser
 from apps.fleet.domain.output.observation import count, money
 from apps.fleet.domain.status import Signs, status_of
 from apps.fleet.models import Agent
@@ -47,6 +47,7 @@ class Watch:
     word: str = ""
     word_at: datetime | None = None
     activity: str = ""
+    session_id: str = ""
     output_at: datetime | None = None
     result: Result | None = None
     asked_to_end_at: datetime | None = None
@@ -88,6 +89,8 @@ class Watch:
             self.word, self.word_at = observation.state, now
         elif isinstance(observation, Activity):
             self.activity = observation.text
+        elif isinstance(observation, Session):
+            self.session_id = observation.id
         elif isinstance(observation, Usage):
             self.usage = observation
         elif isinstance(observation, Result):
@@ -138,6 +141,7 @@ class Watch:
         usage = self.usage_before + self.usage
         return {
             "activity": self.activity[:200],
+            "session_id": self.session_id,
             "output_at": self.output_at,
             "output_offset": self.offset - self.parser.pending,
             "tokens_in": usage.tokens_in,
@@ -175,6 +179,7 @@ def watch(agent: Agent, parser: str, *, ends_on_result: bool) -> Watch:
         usage_before=before,
         parser_ends_on_result=ends_on_result,
         activity=agent.activity,
+        session_id=agent.session_id,
         output_at=agent.output_at,
         result=kept_result(run_dir(agent)),
     )

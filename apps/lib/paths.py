@@ -1,9 +1,11 @@
-"""Files that are whole, and removals that can't leave a root."""
+"""Files that are whole or made once, and removals that can't leave a root."""
 
 import os
+import secrets
 import shutil
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -25,6 +27,21 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_or_make(path: Path, make: Callable[[], str]) -> str:
+    """A text that is made once and then kept; of several that make it at the same moment the first one wins."""
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(make())
+        try:
+            path.hardlink_to(draft)  # whole or not at all
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
 
 
 def remove_tree(root: Path, path: str | os.PathLike[str]) -> bool:

@@ -1,5 +1,6 @@
 import pytest
 
+from tests.fleet.launching import Yard
 from tests.fleet.supervising import Fleet
 
 
@@ -21,3 +22,10 @@ def fleet(home, tmp_path, db):
     fleet = Fleet(tmp_path)
     yield fleet
     fleet.close()
+
+
+@pytest.fixture
+def yard(tmp_path):
+    yard = Yard(tmp_path)
+    yield yard
+    yard.close()

@@ -31,7 +31,9 @@ class Fleet:
 
     def __init__(self, base):
         self.base = base
-        self.host = register_host(name="local", pid=1, boot_id=procfs.boot_id(), now=timezone.now())
+        self.host = register_host(
+            name="local", pid=1, boot_id=procfs.boot_id(), home_id=home_id(), now=timezone.now()
+        )
         self.supervisor = self.new_supervisor()
         self.ahead = timedelta()
 

@@ -262,6 +262,24 @@ def test_a_final_result_that_was_read_before_the_kill_still_ends_the_agent(fleet
     assert not fleet.processes()
 
 
+def test_the_tool_s_own_name_for_the_conversation_is_kept(fleet, settings):
+    presets = settings.SWARMYARD_HOME / "presets"
+    presets.mkdir()
+    (presets / "talking.toml").write_text(
+        'argv = ["{command…}"]\nexecutable = "{command}"\nparser = "codex"\n'
+    )
+    agent = fleet.running(
+        'echo \'{"type":"thread.started","thread_id":"abc-1"}\'; sleep 60', preset="talking"
+    )
+    fleet.until(lambda: Agent.objects.get(pk=agent.pk).session_id == "abc-1")
+
+    fleet.new_supervisor()
+    fleet.do("kill", agent)
+    fleet.until_ended(agent)
+
+    assert agent.session_id == "abc-1"
+
+
 def used(agent):
     agent.refresh_from_db()
     return agent.tokens_in, agent.tokens_out, agent.cache_read, agent.cost_usd

@@ -5,16 +5,9 @@ import pytest
 from apps.fleet import cgroup
 from apps.fleet.cgroup import LEAF, Group, NoControlGroup, Root, choose_root, obstacle
 
-from .launching import Yard, eventually, exit_code, output
+from .launching import eventually, exit_code, output
 
 MISSING = obstacle(cgroup.root_of_limits())
-
-
-@pytest.fixture
-def yard(tmp_path):
-    yard = Yard(tmp_path)
-    yield yard
-    yard.close()
 
 
 @pytest.fixture

@@ -20,16 +20,9 @@ from apps.fleet.launcher import (
 from apps.lib import procfs
 from apps.lib.process import ProgramMissing, reap_detached
 
-from .launching import Yard, eventually, exit_code, find_by_marker, is_running, output, started
+from .launching import eventually, exit_code, find_by_marker, is_running, output, started
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def yard(tmp_path):
-    yard = Yard(tmp_path)
-    yield yard
-    yard.close()
 
 
 def test_it_keeps_output_and_exit_code(yard):

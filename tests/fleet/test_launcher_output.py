@@ -14,16 +14,9 @@ from apps.fleet import logs
 from apps.fleet.launcher import MARKER, read_run
 from tests.needs import needs, own_mounts
 
-from .launching import Yard, eventually, exit_code, kept_output, output, started
+from .launching import eventually, exit_code, kept_output, output, started
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def yard(tmp_path):
-    yard = Yard(tmp_path)
-    yield yard
-    yard.close()
 
 
 def settled(order):

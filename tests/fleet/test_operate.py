@@ -195,8 +195,8 @@ def test_a_viewer_may_not_drain():
     assert not host.draining
 
 
-def register(boot_id="boot", now=NOW):
-    return observe.register_host(name="local", pid=1, boot_id=boot_id, now=now)
+def register(boot_id="boot", now=NOW, home_id="home"):
+    return observe.register_host(name="local", pid=1, boot_id=boot_id, home_id=home_id, now=now)
 
 
 def test_a_host_registers_itself_again_and_again():
@@ -210,6 +210,14 @@ def test_two_machines_cannot_be_one_host():
     with pytest.raises(HostTaken, match="SWARMYARD_HOST_NAME"):
         register("another", now=NOW + timedelta(seconds=5))
     assert Host.objects.get().boot_id == "boot"
+
+
+def test_two_containers_on_one_machine_cannot_be_one_host():
+    register()
+
+    with pytest.raises(HostTaken, match="another home"):
+        register(home_id="other", now=NOW + timedelta(seconds=5))
+    assert Host.objects.get().home_id == "home"
 
 
 def test_a_machine_that_was_booted_again_is_the_same_host():

@@ -5,23 +5,14 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from apps.fleet import reaper
 from apps.fleet.launcher import MARKER, MarkerIndex, read_run
 from apps.lib import procfs
 from apps.lib.procfs import Process
 
-from .launching import Yard, eventually, exit_code, is_running, output, started
+from .launching import eventually, exit_code, is_running, output, started
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def yard(tmp_path):
-    yard = Yard(tmp_path)
-    yield yard
-    yard.close()
 
 
 def a_process(pid, ppid=1, *, session=1, start_ticks=1, state="S", rss=1):

@@ -1,6 +1,6 @@
 import pytest
 
-from apps.lib.paths import OutsideRoot, remove_tree, write_whole
+from apps.lib.paths import OutsideRoot, read_or_make, remove_tree, write_whole
 
 
 @pytest.fixture
@@ -19,6 +19,23 @@ def test_it_writes_whole_files(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_made_once_is_kept_and_private(tmp_path):
+    assert read_or_make(tmp_path / "key", lambda: "first") == "first"
+    assert read_or_make(tmp_path / "key", lambda: "second") == "first"
+
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_of_several_that_make_it_the_first_one_wins(tmp_path):
+    def make():
+        (tmp_path / "key").write_text("theirs")  # somebody was a moment faster
+        return "ours"
+
+    assert read_or_make(tmp_path / "key", make) == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 def test_it_removes_a_directory_with_all_in_it(root):

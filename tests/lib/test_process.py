@@ -16,19 +16,7 @@ from apps.lib.process import (
     run,
     spawn_detached,
 )
-
-
-def eventually(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.005)
-    return result
-
-
-def is_running(pid):
-    process = procfs.read_process(pid)
-    return process is not None and process.alive
+from tests.fleet.launching import eventually, is_running
 
 
 def test_it_returns_output_and_exit_code():

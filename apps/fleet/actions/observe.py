@@ -41,15 +41,18 @@ class Sighting:
 
 
 @transaction.atomic
-def register_host(*, name: str, pid: int, boot_id: str, now: datetime) -> Host:
-    """Raises HostTaken while a runhost on another machine goes by this name: each would start the other's agents."""
-    other = Host.objects.filter(name=name).exclude(boot_id__in=["", boot_id]).first()
+def register_host(*, name: str, pid: int, boot_id: str, home_id: str, now: datetime) -> Host:
+    """Raises HostTaken while another runhost goes by this name: each would start the other's agents. It is another by
+    its machine, or by its home: containers on one machine share what tells machines apart."""
+    named = Host.objects.filter(name=name)
+    other = named.exclude(boot_id__in=["", boot_id], home_id__in=["", home_id]).first()
     if other is not None and other.health(now) not in (Health.FAILED, Health.UNKNOWN):
         raise HostTaken(
-            f"Another machine gives signs of life as host “{name}”: set SWARMYARD_HOST_NAME to a name of its own here."
+            f"Another machine, or another home, gives signs of life as host “{name}”: "
+            "set SWARMYARD_HOST_NAME to a name of its own here."
         )
     host, created = Host.objects.update_or_create(
-        name=name, defaults={"pid": pid, "boot_id": boot_id, "heartbeat_at": now}
+        name=name, defaults={"pid": pid, "boot_id": boot_id, "home_id": home_id, "heartbeat_at": now}
     )
     text = f"host {name} joined" if created else f"host {name}: runhost started"
     record(Fact("host.started", YARD, text, "host", host.pk, host.name))
@@ -85,6 +88,7 @@ def claim_start(*, agent: Agent, token_hash: str, now: datetime) -> bool:
         output_offset=0,
         reason="",
         activity="",
+        session_id="",
         processes=None,
         memory_bytes=None,
     )

@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.events.hints import HintListener
 from apps.fleet.actions.observe import register_host
 from apps.fleet.exceptions import HostTaken
+from apps.fleet.places import home_id
 from apps.fleet.supervisor import Supervisor
 from apps.lib import procfs
 from apps.lib.filelock import FileLock, HeldElsewhere
@@ -34,7 +35,11 @@ class Command(BaseCommand):
         stop = StopSignal()
         try:
             host = register_host(
-                name=settings.HOST_NAME, pid=os.getpid(), boot_id=procfs.boot_id(), now=timezone.now()
+                name=settings.HOST_NAME,
+                pid=os.getpid(),
+                boot_id=procfs.boot_id(),
+                home_id=home_id(),
+                now=timezone.now(),
             )
         except HostTaken as error:
             raise CommandError(str(error)) from error
