@@ -24,7 +24,6 @@ __all__ = [
     "Reading",
     "Said",
     "StreamFull",
-    "append_frame",
     "append_readings",
     "forget",
     "forget_silent",
@@ -42,7 +41,6 @@ MAX_BYTES = 256 * 1024 * 1024
 SEEN_SECONDS = 24 * 3600
 READINGS_AT_ONCE = 200
 
-Added = Literal["added", "duplicate"]
 Outcome = Literal["added", "duplicate", "full"]
 OUTCOMES: dict[int, Outcome] = {1: "added", 0: "duplicate", -1: "full"}
 
@@ -132,28 +130,6 @@ class Frame:
 
 encode_body = msgspec.msgpack.Encoder().encode
 decode_now = msgspec.msgpack.Decoder(AgentNow).decode
-
-
-def append_frame(
-    client_of_redis: redis.Redis,
-    *,
-    agent: int,
-    group: str,
-    role: str,
-    client: str,
-    seq: int,
-    body: bytes,
-    said: Said | None = None,
-) -> Added:
-    """Adds a frame, or finds that it was added before. Raises StreamFull and RedisUnavailable."""
-    frame = Frame(agent, group, role, client, seq, body, said)
-    keys, arguments = _keys(frame), _arguments(frame)
-    with typed_errors():
-        script = client_of_redis.register_script(ADD_FRAME)
-        outcome = OUTCOMES[cast(int, script(keys=keys, args=arguments))]
-    if outcome == "full":
-        raise StreamFull
-    return outcome
 
 
 class FrameAppender:

@@ -6,21 +6,29 @@ import pytest
 from apps.lib.redis import RedisUnavailable, async_connection, connection
 from apps.telemetry import ingest
 from apps.telemetry.domain.sample import Reading
-from apps.telemetry.ingest import AgentNow, Frame, FrameAppender, Said, StreamFull, append_frame
+from apps.telemetry.ingest import AgentNow, Frame, FrameAppender, Said, StreamFull
 from tests.telemetry.factories import make_body
 
 
-def add(seq: int, *, client: str = "c0ffee00", agent: int = 1, body: bytes | None = None, **rest) -> str:
-    return append_frame(
-        connection(),
-        agent=agent,
-        group="w1",
-        role="builder",
-        client=client,
-        seq=seq,
-        body=make_body(10.0) if body is None else body,
-        **rest,
-    )
+def add(seq: int, **options) -> str:
+    return add_all(frame(seq, **options))[0]
+
+
+def add_all(*frames: Frame) -> list[str]:
+    """In one call of the appender."""
+
+    async def append() -> list[str]:
+        client = async_connection()
+        try:
+            return await FrameAppender(client).append(frames)
+        finally:
+            await client.aclose()
+
+    return asyncio.run(append())
+
+
+def frame(seq: int, *, client: str = "c0ffee00", agent: int = 1, body: bytes | None = None, **rest) -> Frame:
+    return Frame(agent, "w1", "builder", client, seq, make_body(10.0) if body is None else body, **rest)
 
 
 def entries() -> int:
@@ -54,7 +62,7 @@ def test_any_order_within_the_window_adds_each_frame_once(redis_server):
         shuffled.shuffle(window)
         sent += window
 
-    outcomes = [add(seq) for seq in sent]
+    outcomes = add_all(*(frame(seq) for seq in sent))
 
     assert outcomes.count("added") == entries() == len(set(sent))
 
@@ -88,9 +96,8 @@ def test_a_frame_without_samples_adds_no_entry(redis_server):
 
 def test_it_refuses_when_the_stream_is_full_and_takes_the_frame_later(redis_server):
     connection().set(ingest.BYTES_IN, ingest.MAX_BYTES + 1)
+    assert add(1) == "full"
     with pytest.raises(StreamFull, match="runtelemetry"):
-        add(1)
-    with pytest.raises(StreamFull):
         ingest.append_readings([Reading(1, "w1", "builder", 0.0, 1, 0.0)])
     assert entries() == 0
 
