@@ -1,9 +1,11 @@
 """Making the workspaces of agents, several side by side."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
+from pathlib import Path
 
 from django.db import transaction
 from django.utils import timezone
@@ -13,6 +15,7 @@ from apps.fleet.models import State
 from apps.waves.models import Member
 from apps.workspaces.actions import finish_workspace
 from apps.workspaces.checkouts import create_workspace
+from apps.workspaces.copies import Checkouts
 from apps.workspaces.models import Workspace
 
 log = logging.getLogger(__name__)
@@ -30,10 +33,12 @@ def prepare_members(attempts: Mapping[int, int]) -> None:
     rows = Member.objects.filter(pk__in=attempts, agent__state=State.PREPARING)
     ours = {row.agent_id: row.prepare_attempts for row in rows if row.prepare_attempts == attempts[row.pk]}
     workspaces = Workspace.objects.filter(agent__in=ours).select_related("repository", "agent")
+    chosen = list(workspaces.defer("agent__prompt", "agent__command"))
+    alike = checkouts_of(chosen)
     with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
         running = {
-            pool.submit(create_workspace, workspace): workspace
-            for workspace in workspaces.defer("agent__prompt", "agent__command")
+            pool.submit(create_workspace, workspace, alike.get(source_of(workspace))): workspace
+            for workspace in chosen
         }
         waiting: set[Future[str]] = set(running)
         while waiting:
@@ -42,6 +47,22 @@ def prepare_members(attempts: Mapping[int, int]) -> None:
             with transaction.atomic():
                 for future in done:
                     finish(running[future], problem_of(future), ours)
+
+
+def source_of(workspace: Workspace) -> tuple[int, str]:
+    return workspace.repository_id, workspace.base_commit
+
+
+def checkouts_of(workspaces: Sequence[Workspace]) -> dict[tuple[int, str], Checkouts]:
+    """For each repository and commit that more than one of them wants."""
+    wanted: dict[tuple[int, str], list[Workspace]] = defaultdict(list)
+    for workspace in workspaces:
+        wanted[source_of(workspace)].append(workspace)
+    return {
+        source: Checkouts(Path(alike[0].repository.path), source[1], [each.branch for each in alike])
+        for source, alike in wanted.items()
+        if len(alike) > 1
+    }
 
 
 def problem_of(future: Future[str]) -> str:
