@@ -215,24 +215,29 @@ class Supervisor:
 
     def start_all(self, looks: list[Look], now: datetime) -> None:
         """Claim in one transaction, then launch: the claim must be on disk before a process is."""
-        if looks:
-            self.load_presets()
-        claimed: list[tuple[Look, str]] = []
-        with transaction.atomic():
-            for look in looks:
-                token = new_agent_token()
-                if self.claim(look.agent, token, now):
-                    claimed.append((look, token))
-        for look, token in claimed:
+        if not looks:
+            return
+        self.load_presets()
+        tokens = {look.agent.pk: new_agent_token() for look in looks}
+        claimed = {agent.pk: agent for agent in self.claim([look.agent for look in looks], tokens, now)}
+        for look in looks:
+            look.agent = claimed.get(look.agent.pk, look.agent)
+        for agent in claimed.values():
             try:
-                self.start(look.agent, token, now)
+                self.start(agent, tokens[agent.pk], now)
             except Exception as error:
-                self.trouble.tell(look.agent, "started", error)
+                self.trouble.tell(agent, "started", error)
 
-    def claim(self, agent: Agent, token: str, now: datetime) -> bool:
-        if agent.state == State.STARTING:  # claimed before, by a runhost that died before it could launch
-            return observe.renew_token(agent=agent, token_hash=token_hash(token))
-        return observe.claim_start(agent=agent, token_hash=token_hash(token), now=now)
+    def claim(self, agents: list[Agent], tokens: dict[int, str], now: datetime) -> list[Agent]:
+        hashes = {pk: token_hash(token) for pk, token in tokens.items()}
+        with transaction.atomic():
+            # Claimed before, by a runhost that died before it could launch.
+            cut_off = [agent for agent in agents if agent.state == State.STARTING]
+            renewed = [
+                agent for agent in cut_off if observe.renew_token(agent=agent, token_hash=hashes[agent.pk])
+            ]
+            waiting = [agent for agent in agents if agent.state != State.STARTING]
+            return renewed + observe.claim_starts(agents=waiting, token_hashes=hashes, now=now)
 
     def start(self, agent: Agent, token: str, now: datetime) -> None:
         preset = self.presets.get(agent.preset)

@@ -1,9 +1,12 @@
 """Making the workspaces of agents, several side by side."""
 
 import logging
+import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
+from pathlib import Path
 
 from django.db import transaction
 from django.utils import timezone
@@ -11,8 +14,9 @@ from django.utils import timezone
 from apps.fleet.actions import prepare
 from apps.fleet.models import State
 from apps.waves.models import Member
-from apps.workspaces.actions import finish_workspace
+from apps.workspaces.actions import finish_workspaces
 from apps.workspaces.checkouts import create_workspace
+from apps.workspaces.copies import Checkouts
 from apps.workspaces.models import Workspace
 
 log = logging.getLogger(__name__)
@@ -21,6 +25,7 @@ SIDE_BY_SIDE = 4
 # That a preparation may wait for a worker while none works; a job that runs renews that too.
 QUEUE_SECONDS = 120
 RENEW_SECONDS = 5.0
+GATHER_SECONDS = 0.03  # after one is done, for more: they are written down together
 LEASE_SECONDS = 20.0  # a job that died is noticed after this
 
 
@@ -30,18 +35,39 @@ def prepare_members(attempts: Mapping[int, int]) -> None:
     rows = Member.objects.filter(pk__in=attempts, agent__state=State.PREPARING)
     ours = {row.agent_id: row.prepare_attempts for row in rows if row.prepare_attempts == attempts[row.pk]}
     workspaces = Workspace.objects.filter(agent__in=ours).select_related("repository", "agent")
+    chosen = list(workspaces.defer("agent__prompt", "agent__command"))
+    alike = checkouts_of(chosen)
     with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
         running = {
-            pool.submit(create_workspace, workspace): workspace
-            for workspace in workspaces.defer("agent__prompt", "agent__command")
+            pool.submit(create_workspace, workspace, alike.get(source_of(workspace))): workspace
+            for workspace in chosen
         }
         waiting: set[Future[str]] = set(running)
+        renewed = -RENEW_SECONDS
         while waiting:
-            renew([running[future] for future in waiting])
-            done, waiting = wait(waiting, timeout=RENEW_SECONDS, return_when=FIRST_COMPLETED)
-            with transaction.atomic():
-                for future in done:
-                    finish(running[future], problem_of(future), ours)
+            if time.monotonic() - renewed >= RENEW_SECONDS:
+                renew([running[future] for future in waiting])
+                renewed = time.monotonic()
+            first, _ = wait(waiting, timeout=RENEW_SECONDS, return_when=FIRST_COMPLETED)
+            if first:
+                done, waiting = wait(waiting, timeout=GATHER_SECONDS)
+                finish({running[future]: problem_of(future) for future in done}, ours)
+
+
+def source_of(workspace: Workspace) -> tuple[int, str]:
+    return workspace.repository_id, workspace.base_commit
+
+
+def checkouts_of(workspaces: Sequence[Workspace]) -> dict[tuple[int, str], Checkouts]:
+    """For each repository and commit that more than one of them wants."""
+    wanted: dict[tuple[int, str], list[Workspace]] = defaultdict(list)
+    for workspace in workspaces:
+        wanted[source_of(workspace)].append(workspace)
+    return {
+        source: Checkouts(Path(alike[0].repository.path), source[1], [each.branch for each in alike])
+        for source, alike in wanted.items()
+        if len(alike) > 1
+    }
 
 
 def problem_of(future: Future[str]) -> str:
@@ -64,16 +90,23 @@ def renew(workspaces: Sequence[Workspace]) -> None:
     preparing.filter(agent__host__in=hosts, prepare_by__gt=leased).update(prepare_by=queued)
 
 
-def finish(workspace: Workspace, problem: str, attempts: Mapping[int, int]) -> None:
-    """`attempts`: number of the attempt by the agent's primary key. Not ours any more when it was given out again."""
+@transaction.atomic
+def finish(problems: Mapping[Workspace, str], attempts: Mapping[int, int]) -> None:
+    """`attempts`: number of the attempt by the agent's primary key. Those that were given out again since are not
+    ours any more."""
     now = timezone.now()
-    agent = workspace.agent
-    if agent is None or not Member.objects.filter(agent=agent, prepare_attempts=attempts[agent.pk]).exists():
-        return
-    finish_workspace(workspace=workspace, problem=problem, now=now)
-    if problem:
-        prepare.fail_preparation(agent=agent, problem=problem, now=now)
-    else:
-        prepare.mark_ready(
-            agent_pk=agent.pk, workspace_path=workspace.path, git_directory=workspace.git_directory
-        )
+    agents = [workspace.agent_id for workspace in problems]
+    rows = Member.objects.filter(agent__in=agents).values_list("agent_id", "prepare_attempts")
+    current = {pk for pk, attempt in rows if attempts[pk] == attempt}
+    ours = {workspace: problem for workspace, problem in problems.items() if workspace.agent_id in current}
+    finish_workspaces(problems=ours, now=now)
+    for workspace, problem in ours.items():
+        if problem and workspace.agent:
+            prepare.fail_preparation(agent=workspace.agent, problem=problem, now=now)
+    prepare.mark_ready(
+        [
+            prepare.Prepared(workspace.agent_id, workspace.path, workspace.git_directory)
+            for workspace, problem in ours.items()
+            if workspace.agent_id and not problem
+        ]
+    )

@@ -1,5 +1,6 @@
 import os
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -203,8 +204,10 @@ def plan_workspaces(*, repository: Repository, agents: list[Agent], base_commit:
 
 
 @transaction.atomic
-def finish_workspace(*, workspace: Workspace, problem: str, now: datetime) -> None:
-    workspace.state = WorkspaceState.FAILED if problem else WorkspaceState.READY
-    workspace.problem = problem[:500]
-    workspace.ready_at = None if problem else now
-    workspace.save(update_fields=["state", "problem", "ready_at", "git_directory"])
+def finish_workspaces(*, problems: Mapping[Workspace, str], now: datetime) -> None:
+    """Of each "" or what kept it from being made."""
+    for workspace, problem in problems.items():
+        workspace.state = WorkspaceState.FAILED if problem else WorkspaceState.READY
+        workspace.problem = problem[:500]
+        workspace.ready_at = None if problem else now
+    Workspace.objects.bulk_update(problems, ["state", "problem", "ready_at", "git_directory"], batch_size=100)

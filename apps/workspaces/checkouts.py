@@ -9,6 +9,7 @@ from django.conf import settings
 from apps.lib import procfs
 from apps.lib.paths import OutsideRoot, remove_tree
 from apps.workspaces import git
+from apps.workspaces.copies import Checkouts
 from apps.workspaces.exceptions import GitFailed
 from apps.workspaces.models import Workspace
 
@@ -17,14 +18,21 @@ FULL = 16 * MB  # with less free than this a disk counts as full
 FAULTS = (GitFailed, OSError, OutsideRoot)
 
 
-def create_workspace(workspace: Workspace) -> str:
-    """Make the checkout; "" or the problem, for people. Run again after it was cut off, it starts anew."""
+def create_workspace(workspace: Workspace, checkouts: Checkouts | None = None) -> str:
+    """Make the checkout, where `checkouts` is given like others of its commit; "" or the problem, for people.
+
+    Run again after it was cut off, it starts anew.
+    """
     path, repository = Path(workspace.path), Path(workspace.repository.path)
     try:
-        if problem := register(workspace, repository, path):
+        if problem := register(workspace, repository, path, checkouts):
             return problem
-        git.check_out(path)
-        workspace.git_directory = str(git.git_directory(path))
+        own = git.git_directory(path)
+        if checkouts:
+            checkouts.fill(path, own)
+        else:
+            git.check_out(path)
+        workspace.git_directory = str(own)
     except FAULTS as error:
         problem = told(error)
         with suppress(*FAULTS), git.turn(repository):
@@ -33,16 +41,18 @@ def create_workspace(workspace: Workspace) -> str:
     return ""
 
 
-def register(workspace: Workspace, repository: Path, path: Path) -> str:
+def register(workspace: Workspace, repository: Path, path: Path, checkouts: Checkouts | None) -> str:
     """Make branch and worktree known to git; "" or what is in the way and isn't ours to take."""
+    branch, commit = workspace.branch, workspace.base_commit
     try:
-        git.add_worktree(repository, path=path, branch=workspace.branch, commit=workspace.base_commit)
+        made = checkouts is not None and checkouts.makes(branch)
+        git.add_worktree(repository, path=path, branch=branch, commit=commit, branch_is_made=made)
         return ""
     except (GitFailed, OSError):
         with git.turn(repository):
             if problem := make_room(workspace):
                 return problem
-    git.add_worktree(repository, path=path, branch=workspace.branch, commit=workspace.base_commit)
+    git.add_worktree(repository, path=path, branch=branch, commit=commit)
     return ""
 
 

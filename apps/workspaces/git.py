@@ -4,7 +4,7 @@ import fcntl
 import functools
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,11 +83,14 @@ def git(
     timeout: float = SHORT,
     max_output: int = 10_000_000,
     more: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
 ) -> Completed:
     where = ("-C", str(directory)) if directory else ()
     argv = ["git", *where, *QUIET, *arguments]
     try:
-        return run(argv, env={**environment(), **(more or {})}, timeout=timeout, max_output=max_output)
+        return run(
+            argv, env={**environment(), **(more or {})}, stdin=stdin, timeout=timeout, max_output=max_output
+        )
     except ProgramMissing as error:
         raise GitFailed(f"{error}: install git on this machine.") from error
 
@@ -162,7 +165,20 @@ def yard_groups(path: Path) -> set[str]:
     return {ref.partition("/")[0] for ref in refs}
 
 
-def add_worktree(repository: Path, *, path: Path, branch: str, commit: str) -> None:
+def create_branches(repository: Path, branches: Iterable[str], commit: str) -> bool:
+    """All of them in one process, or none: False when one is there already, or for whatever other reason.
+
+    `add_worktree` then takes them as made. Never where git itself must add the worktrees.
+    """
+    if not layout_is_plain(repository):
+        return False
+    wanted = "".join(f"create refs/heads/{branch} {commit}\n" for branch in branches)
+    return git(repository, "update-ref", "--stdin", stdin=wanted.encode()).code == 0
+
+
+def add_worktree(
+    repository: Path, *, path: Path, branch: str, commit: str, branch_is_made: bool = False
+) -> None:
     """Register a checkout of `commit` at `path` on the new branch `branch`; `check_out` fills it.
 
     Raises GitFailed or FileExistsError when branch or path are there already. Any number may be added at the same time.
@@ -186,7 +202,8 @@ def add_worktree(repository: Path, *, path: Path, branch: str, commit: str) -> N
         return
     # `git worktree add` reads all worktrees while it adds one, and fails on one that another is just writing. What it
     # leaves behind is documented (gitrepository-layout), so we write that ourselves: whole, and put in place at once.
-    output(repository, "update-ref", f"refs/heads/{branch}", commit, "")
+    if not branch_is_made:
+        output(repository, "update-ref", f"refs/heads/{branch}", commit, "")
     path.mkdir()
     common = common_git_directory(repository)
     own = common / "worktrees" / branch.replace("/", "-")

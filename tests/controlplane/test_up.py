@@ -228,7 +228,7 @@ def test_with_locked_doors_it_serves_under_its_names(tmp_path):
         assert "Swarmyard is up" in yard.start("--bind", "0.0.0.0")
         assert get(yard, "/healthz/live", Host="yard.example").status == 200
         with pytest.raises(urllib.error.HTTPError, match="400"):
-            get(yard, "/healthz/live", Host="evil.example")
+            get(yard, "/sign-in", Host="evil.example")
     finally:
         yard.close()
 

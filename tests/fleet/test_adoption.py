@@ -62,8 +62,8 @@ def once(fleet, script, **overrides):
 
 
 WHILE_STARTING = {
-    "before the claim": before(observe, "claim_start"),
-    "after the claim": after(observe, "claim_start"),
+    "before the claim": before(observe, "claim_starts"),
+    "after the claim": after(observe, "claim_starts"),
     "before the launch": before(supervisor, "launch"),
     "with the order made": after(supervisor, "order_for"),
     "after the launch": after(supervisor, "launch"),

@@ -76,10 +76,10 @@ def test_what_nobody_foresaw_stays_with_one_workspace(waves, monkeypatch, caplog
     waves.tick(wave)
     create = preparation.create_workspace
 
-    def create_or_break(workspace):
+    def create_or_break(workspace, checkouts):
         if workspace.branch.endswith("02"):
             raise RuntimeError("unforeseen")
-        return create(workspace)
+        return create(workspace, checkouts)
 
     monkeypatch.setattr(preparation, "create_workspace", create_or_break)
     waves.prepare()

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import django
 
-small, repository = Path(sys.argv[1]), Path(sys.argv[2])
+small, repository, way = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(small)], check=True)
 os.environ["SWARMYARD_HOME"] = str(small)
 os.environ["DJANGO_SETTINGS_MODULE"] = "controlplane.settings"
 django.setup()
 
 from apps.workspaces.checkouts import create_workspace  # noqa: E402
+from apps.workspaces.copies import Checkouts  # noqa: E402
 from apps.workspaces.models import Repository, Workspace  # noqa: E402
 
 
@@ -28,7 +29,10 @@ def workspace(number):
     )
 
 
-made = {number: create_workspace(workspace(number)) for number in range(6)}
+rows = {number: workspace(number) for number in range(6)}
+copies = Checkouts(repository, rows[0].base_commit, [row.branch for row in rows.values()])
+checkouts = copies if way == "copies" else None
+made = {number: create_workspace(row, checkouts) for number, row in rows.items()}
 left = sorted(int(path.name.partition("-")[2]) for path in (small / "workspaces" / "w1").iterdir())
 first_failed = next(number for number, problem in made.items() if problem)
 (small / "ballast").unlink(missing_ok=True)

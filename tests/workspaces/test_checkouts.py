@@ -236,7 +236,8 @@ def test_without_git_it_says_so(workspace, monkeypatch):
 
 
 @needs("mounts")
-def test_a_full_disk_is_told_and_nothing_half_made_is_left(tmp_path):
+@pytest.mark.parametrize(("way", "words"), [("each by git", "unable to write"), ("copies", "No space left")])
+def test_a_full_disk_is_told_and_nothing_half_made_is_left(tmp_path, way, words):
     small, repository = tmp_path / "small", make_repository(tmp_path / "project", files=0, commit=False)
     small.mkdir()
     for number in range(20):
@@ -253,6 +254,7 @@ def test_a_full_disk_is_told_and_nothing_half_made_is_left(tmp_path):
             "tests.workspaces.on_a_small_disk",
             str(small),
             str(repository),
+            way,
         ],
         cwd=ROOT,
         capture_output=True,
@@ -265,7 +267,7 @@ def test_a_full_disk_is_told_and_nothing_half_made_is_left(tmp_path):
     good = [int(number) for number, problem in result["made"].items() if not problem]
     assert good
     assert problems
-    assert all("is full" in problem and "unable to write" in problem for problem in problems), problems
+    assert all("is full" in problem and words in problem for problem in problems), problems
     assert result["left"] == good
     assert result["again"] == ""
     assert belongings(repository) == before

@@ -1,6 +1,6 @@
 """What `runhost` writes: what it started, sees and saw end. Each write names the epoch: a stale one changes nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -67,34 +67,43 @@ def record_equipment(*, host: Host, equipment: Mapping[str, object]) -> None:
     Host.objects.filter(pk=host.pk).update(equipment=equipment)
 
 
-def claim_start(*, agent: Agent, token_hash: str, now: datetime) -> bool:
-    """Take the right to start this agent's next epoch. False if somebody or something was faster."""
-    rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state=State.READY, desired=Desired.RUNNING)
-    taken = rows.update(
-        state=State.STARTING,
-        epoch=agent.epoch + 1,
-        token_hash=token_hash,
-        launched_at=now,
-        first_seen_at=None,
-        seen_at=None,
-        output_at=None,
-        ended_at=None,
-        exit_code=None,
-        pid=None,
-        pid_started=None,
-        boot_id="",
-        stop_requested_at=None,
-        restart_at=None,
-        output_offset=0,
-        reason="",
-        activity="",
-        session_id="",
-        processes=None,
-        memory_bytes=None,
-    )
-    if taken:
-        agent.refresh_from_db()
-    return taken == 1
+# What a new epoch knows nothing of.
+FRESH: dict[str, object] = {
+    "state": State.STARTING,
+    "first_seen_at": None,
+    "seen_at": None,
+    "output_at": None,
+    "ended_at": None,
+    "exit_code": None,
+    "pid": None,
+    "pid_started": None,
+    "boot_id": "",
+    "stop_requested_at": None,
+    "restart_at": None,
+    "output_offset": 0,
+    "reason": "",
+    "activity": "",
+    "session_id": "",
+    "processes": None,
+    "memory_bytes": None,
+}
+
+
+@transaction.atomic
+def claim_starts(*, agents: Sequence[Agent], token_hashes: Mapping[int, str], now: datetime) -> list[Agent]:
+    """Take the right to start the next epoch of some agents. Returns those for which nobody was faster, read anew
+    and whole. `token_hashes`: by primary key."""
+    epochs = {agent.pk: agent.epoch for agent in agents}
+    rows = Agent.objects.select_for_update().filter(pk__in=epochs, state=State.READY, desired=Desired.RUNNING)
+    claimed = [row for row in rows.order_by("pk") if row.epoch == epochs[row.pk]]
+    pks = [row.pk for row in claimed]
+    Agent.objects.filter(pk__in=pks).update(epoch=F("epoch") + 1, launched_at=now, **FRESH)
+    for row in claimed:
+        changes = {**FRESH, "epoch": row.epoch + 1, "launched_at": now, "token_hash": token_hashes[row.pk]}
+        for name, value in changes.items():
+            setattr(row, name, value)
+    Agent.objects.bulk_update(claimed, ["token_hash"], batch_size=100)
+    return claimed
 
 
 def renew_token(*, agent: Agent, token_hash: str) -> bool:
@@ -117,7 +126,7 @@ def pass_over_epoch(*, agent: Agent, now: datetime) -> bool:
     )
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def record_started(*, agent: Agent, pid: int, pid_started: int, boot_id: str, now: datetime) -> bool:
     """Its process was seen for the first time in this epoch: its first heartbeat."""
     rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state=State.STARTING)
@@ -158,7 +167,7 @@ def record_sightings(*, sightings: Iterable[Sighting], seen: Iterable[int], now:
         )
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def record_end(
     *,
     agent: Agent,

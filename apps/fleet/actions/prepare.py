@@ -52,13 +52,13 @@ def move_planned(*, pks: Sequence[int], hosts: Sequence[Host]) -> None:
         Agent.objects.filter(pk__in=theirs, state=State.PLANNED).update(host=host)
 
 
+@transaction.atomic
 def claim_for_preparation(pks: Iterable[int]) -> list[int]:
     """Of `pks`, those that were planned and are now being prepared, by this caller alone."""
-    return [
-        pk
-        for pk in pks
-        if Agent.objects.filter(pk=pk, state=State.PLANNED).update(state=State.PREPARING) == 1
-    ]
+    planned = Agent.objects.select_for_update().filter(pk__in=list(pks), state=State.PLANNED)
+    claimed = list(planned.order_by("pk").values_list("pk", flat=True))
+    Agent.objects.filter(pk__in=claimed).update(state=State.PREPARING)
+    return claimed
 
 
 def give_back(pks: Iterable[int]) -> int:
@@ -66,12 +66,25 @@ def give_back(pks: Iterable[int]) -> int:
     return Agent.objects.filter(pk__in=list(pks), state=State.PREPARING).update(state=State.PLANNED)
 
 
-def mark_ready(*, agent_pk: int, workspace_path: str, git_directory: str) -> bool:
-    rows = Agent.objects.filter(pk=agent_pk, state=State.PREPARING)
-    return (
-        rows.update(state=State.READY, workspace_path=workspace_path, git_directory=git_directory, reason="")
-        == 1
-    )
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    agent_pk: int
+    workspace_path: str
+    git_directory: str
+
+
+@transaction.atomic
+def mark_ready(prepared: Sequence[Prepared]) -> int:
+    """Agents that were being prepared may start. Returns how many."""
+    places = {each.agent_pk: each for each in prepared}
+    rows = Agent.objects.select_for_update().filter(pk__in=places, state=State.PREPARING)
+    agents = list(rows.order_by("pk").only("pk"))
+    for agent in agents:
+        agent.state, agent.reason = State.READY, ""
+        agent.workspace_path = places[agent.pk].workspace_path
+        agent.git_directory = places[agent.pk].git_directory
+    Agent.objects.bulk_update(agents, ["state", "reason", "workspace_path", "git_directory"], batch_size=100)
+    return len(agents)
 
 
 @transaction.atomic

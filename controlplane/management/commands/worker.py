@@ -1,7 +1,9 @@
+import gc
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils.module_loading import autodiscover_modules
 from rq import Worker
 from rq.serializers import JSONSerializer
 
@@ -28,4 +30,7 @@ class Command(BaseCommand):
             worker_ttl=WORKER_TTL,
             log_job_description=False,
         )
+        # Each job is a fork of this process: what is imported here, no job has to import (110 ms each time).
+        autodiscover_modules("jobs")
+        gc.freeze()  # a collection in a fork would write to, and so copy, all that was made before it
         worker.work(logging_level="WARNING")
