@@ -12,13 +12,14 @@ from apps.fleet.domain.preset import LaunchRefused, LaunchValues, Preset, Preset
 from apps.fleet.models import Host
 from apps.fleet.presets import find_executable, load_presets
 from apps.fleet.readings import admission, hosts_for_agents
+from apps.lib.questions import Ask, NoAnswer, here
 from apps.waves.domain.request import WaveRequest, problems
 from apps.waves.domain.stepping import steps_of
 from apps.waves.exceptions import WaveRefused
-from apps.workspaces import git
 from apps.workspaces.exceptions import GitFailed
+from apps.workspaces.inspection import head_of
 from apps.workspaces.models import Repository, RepositoryState
-from apps.workspaces.queries import find_repository
+from apps.workspaces.queries import find_repository, this_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,14 @@ class WavePlan:
     warnings: list[str] = field(default_factory=list)
 
 
-def check_request(request: WaveRequest) -> Checked:
+def check_request(request: WaveRequest, ask: Ask = here) -> Checked:
     """Raises WaveRefused with every problem found."""
     found = problems(request)
     preset = check_preset(request, found)
     repository = usable_repository(request.repository, found)
     if found or preset is None or repository is None:
         raise WaveRefused(" ".join(found.values()))
-    return Checked(request, repository, preset, base_commit(repository))
+    return Checked(request, repository, preset, base_commit(repository, ask))
 
 
 def check_preset(request: WaveRequest, found: dict[str, str]) -> Preset | None:
@@ -113,31 +114,24 @@ def usable_repository(name_or_path: str, found: dict[str, str]) -> Repository | 
     return repository
 
 
-def base_commit(repository: Repository) -> str:
-    path = Path(repository.path)
-    if not path.is_dir():
-        raise WaveRefused(
-            f"{repository.path} is gone: the repository {repository.name} was moved or removed."
-        )
+def base_commit(repository: Repository, ask: Ask) -> str:
     try:
-        commit = git.commit_of(path, f"refs/heads/{repository.target}")
+        commit: str = ask(this_host(), head_of, repository.path, repository.target, refusals=(GitFailed,))
     except GitFailed as error:
         raise WaveRefused(f"{repository.name}: {error}") from error
-    if commit is None:
-        raise WaveRefused(f"{repository.name} has no commit on its landing target “{repository.target}”.")
     return commit
 
 
-def plan_wave(request: WaveRequest, now: datetime) -> WavePlan:
-    """What `start_wave` would do with this request now."""
+def plan_wave(request: WaveRequest, now: datetime, ask: Ask = here) -> WavePlan:
+    """What `start_wave` would do with this request now. `ask` does the look at the repository."""
     errors = problems(request)
     preset = check_preset(request, errors)
     repository = usable_repository(request.repository, errors)
     commit = ""
     if repository is not None and "repository" not in errors:
         try:
-            commit = base_commit(repository)
-        except WaveRefused as error:
+            commit = base_commit(repository, ask)
+        except (WaveRefused, NoAnswer) as error:
             errors["repository"] = str(error)
     if errors or preset is None or repository is None:
         return WavePlan(errors)
