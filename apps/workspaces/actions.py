@@ -39,7 +39,7 @@ def add_repository(
     if target and (not target.isprintable() or len(target) > MAX_TARGET):
         raise RepositoryRefused("This can't be a branch's name: give one that exists, with --target BRANCH.")
     if is_url(path_or_url):
-        name = valid_name(name or name_from(path_or_url))
+        name = valid_name(name or name_from(without_secrets(path_or_url)))
         return add_by_url(url=path_or_url, name=name, target=target or "", actor=actor, now=now)
     path, target = ask(this_host(), inspect, path_or_url, target, refusals=(RepositoryRefused,))
     name = valid_name(name or name_from(path))
