@@ -96,6 +96,8 @@ def test_it_shows_every_page(yard, browser):
         for name, address in pages_of(yard, agent):
             seen[name] = browser.get(address).status_code
         changes = browser.get(f"/agents/{agent.pk}/changes/")
+        for name in ("/admin/", "/admin/workspaces/repository/", "/api/v1/docs", "/healthz/ready"):
+            seen[name] = browser.get(name).status_code
 
     assert {"yard", "wave", "wave-new", "agent", "agent-changes", "repositories"} <= set(seen), seen
     assert set(seen.values()) <= {200, 302, 404, 405}, seen
