@@ -1,4 +1,4 @@
-"""A web process and a worker, with rows to look at, for tests that drive a browser. Run as a module it makes the rows."""
+"""A web process and a worker, with rows to look at, for tests that drive a browser. Run as a module: makes the rows."""
 
 import os
 import socket
