@@ -165,7 +165,10 @@ def test_the_agent_ignores_and_blocks_no_signal(yard):
 
     assert exit_code(order) == 0
     masks = dict(line.split(b":") for line in output(order, b"SigIgn").splitlines())
-    assert {name: int(mask, 16) & ~of_the_c_library for name, mask in masks.items()} == {b"SigBlk": 0, b"SigIgn": 0}
+    assert {name: int(mask, 16) & ~of_the_c_library for name, mask in masks.items()} == {
+        b"SigBlk": 0,
+        b"SigIgn": 0,
+    }
 
 
 def test_the_agent_leads_a_session_apart_from_its_launcher(yard):
