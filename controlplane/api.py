@@ -13,6 +13,7 @@ from apps.access.exceptions import NotAllowed
 from apps.events.api import router as events
 from apps.fleet.api import agents, hosts
 from apps.fleet.exceptions import AgentRefused
+from apps.lib.questions import NoAnswer
 from apps.waves.api import router as waves
 from apps.waves.exceptions import WaveRefused
 from apps.workspaces.api import router as repositories
@@ -38,7 +39,7 @@ SIGN_IN = (
     "Sign in with an account that has a role, or send an API token of yours (`manage.py apitoken make`): "
     "`Authorization: Bearer TOKEN`."
 )
-STATUS = {NotAllowed: 403, AgentRefused: 409, WaveRefused: 409, RepositoryRefused: 409}
+STATUS = {NotAllowed: 403, AgentRefused: 409, WaveRefused: 409, RepositoryRefused: 409, NoAnswer: 503}
 
 
 def answer(request: HttpRequest, text: str, status: int) -> HttpResponse:

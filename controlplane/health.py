@@ -32,7 +32,7 @@ PROBES = {"/healthz/live": live, "/healthz/ready": ready}
 
 
 class Probes:
-    """Answers probes before anything looks at host name or scheme: they come to the address itself, past the proxy."""
+    """The only door for probes, before anything that looks at host name or scheme: they come past the proxy."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,12 +1,9 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from controlplane import health
 from controlplane.api import api, nothing_here
 
 urlpatterns = [
-    path("healthz/live", health.live),
-    path("healthz/ready", health.ready),
     path("api/v1/", api.urls),
     re_path("^api/", nothing_here),
     path("admin/", admin.site.urls),

@@ -1,7 +1,9 @@
 """Real things for tests: a Redis server of this test process, empty before each test that asks for it."""
 
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
+from apps.lib import questions
 from tests.needs import require
 
 DURABLE = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
@@ -81,6 +84,32 @@ class RedisServer:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def _questions_are_answered_here(request, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests have no worker: what the web process asks one is done at once. `worker` is a real one."""
+
+    def at_once(queue_name, door, *arguments, refusals=(), **limits):
+        return questions.here(queue_name, door, *arguments, refusals=refusals)
+
+    if "worker" not in request.fixturenames:
+        monkeypatch.setattr(questions, "ask", at_once)
+
+
+@pytest.fixture
+def worker(redis_server, settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker of this host's queue, in a process of its own."""
+    queues = {name: config | {"URL": redis_server.url} for name, config in settings.RQ_QUEUES.items()}
+    settings.RQ_QUEUES = queues
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "worker", f"host.{settings.HOST_NAME}"],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "REDIS_URL": redis_server.url},
+    )
+    yield process
+    process.kill()
+    process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.access.domain.tokens import new_token, token_hash
 from apps.access.exceptions import LinkRefused
@@ -83,3 +85,19 @@ def revoke_api_token(*, token: ApiToken, actor: Actor, now: datetime) -> None:
     require(actor, Role(token.role), "revoke this token")
     if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now) == 1:
         record(Fact("access.token_revoked", actor, f"API token “{token.name}” revoked", subject=token.name))
+
+
+def forget_expired_links(*, now: datetime, limit: int) -> int:
+    """Used ones too: they expire a few minutes after they were made. Returns how many were removed."""
+    return remove_some(SignInLink.objects.filter(expires_at__lt=now), limit)
+
+
+def forget_expired_sessions(*, now: datetime, limit: int) -> int:
+    return remove_some(Session.objects.filter(expire_date__lt=now), limit)
+
+
+def remove_some(rows: QuerySet[Any], limit: int) -> int:
+    pks = list(rows.values_list("pk", flat=True)[:limit])
+    if pks:
+        rows.filter(pk__in=pks).delete()
+    return len(pks)

@@ -10,6 +10,7 @@ from django.utils.decorators import method_decorator
 
 from apps.access.exceptions import NotAllowed
 from apps.access.roles import role_of
+from apps.console.access.views import sign_out
 from apps.events.domain.actor import Role
 
 
@@ -25,6 +26,10 @@ class YardAdminSite(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return is_admin(request)
+
+    # A redirect to our own page, where Django's answers with one of the admin's.
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]
+        return sign_out(request)
 
     @method_decorator(login_not_required)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -11,8 +11,7 @@ from django.utils.cache import add_never_cache_headers
 from apps.access.exceptions import NotAllowed
 from apps.console.pages import is_htmx, refused, role_in
 
-# These doors have locks of their own: tokens, and for probes nothing to hide.
-OTHER_DOORS = ("/api/", "/healthz/")
+OTHER_DOORS = ("/api/",)  # it has locks of its own: tokens
 
 
 class SignInRequired(LoginRequiredMiddleware):

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+
 from apps.events.domain.actor import Actor
 from apps.events.hints import publish_on_commit
 from apps.events.models import Event, clean_text
-
-KEPT_FOR = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ def record_all(facts: Iterable[Fact]) -> None:
 
 def forget_old_events(*, now: datetime, limit: int) -> int:
     """Remove the oldest `limit` of those that are kept no longer. Returns how many were removed."""
-    old = Event.objects.filter(at__lt=now - KEPT_FOR).order_by("at")
+    kept = timedelta(days=max(1, settings.EVENTS_KEPT_DAYS))
+    old = Event.objects.filter(at__lt=now - kept).order_by("at")
     pks = list(old.values_list("pk", flat=True)[:limit])
     if pks:
         Event.objects.filter(pk__in=pks).delete()

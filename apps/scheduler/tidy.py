@@ -3,12 +3,8 @@
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
-from django.contrib.sessions.models import Session
-from django.db.models import QuerySet
-
-from apps.access.models import SignInLink
+from apps.access.actions import forget_expired_links, forget_expired_sessions
 from apps.capacity import leases
 from apps.events.actions import forget_old_events
 from apps.fleet.actions.tidy import remove_old_runs
@@ -51,19 +47,11 @@ def old_runs(now: datetime) -> bool:
 
 
 def sign_in_links(now: datetime) -> bool:
-    """Used ones too: they expire a few minutes after they were made."""
-    return remove_some(SignInLink.objects.filter(expires_at__lt=now))
+    return forget_expired_links(now=now, limit=AT_A_TIME) == AT_A_TIME
 
 
 def sessions(now: datetime) -> bool:
-    return remove_some(Session.objects.filter(expire_date__lt=now))
-
-
-def remove_some(rows: QuerySet[Any]) -> bool:
-    pks = list(rows.values_list("pk", flat=True)[:AT_A_TIME])
-    if pks:
-        rows.filter(pk__in=pks).delete()
-    return len(pks) == AT_A_TIME
+    return forget_expired_sessions(now=now, limit=AT_A_TIME) == AT_A_TIME
 
 
 PARTS: tuple[Part, ...] = (old_events, old_runs, sign_in_links, sessions)

@@ -1,8 +1,8 @@
 """Starting and steering waves. `waves/advance.py` moves them on."""
 
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -18,6 +18,7 @@ from apps.fleet.actions.revive import forget_waiting
 from apps.fleet.exceptions import AgentRefused
 from apps.fleet.models import ENDED, LIVE, UNSTARTED, Agent, AgentQuerySet, Desired, Host, State
 from apps.fleet.readings import hosts_for_agents
+from apps.lib.questions import Ask, here
 from apps.lib.queues import enqueue
 from apps.lib.text import can_be_stored
 from apps.waves.domain.request import MAX_AGENTS, WaveRequest, fingerprint
@@ -25,25 +26,25 @@ from apps.waves.domain.stepping import steps_of
 from apps.waves.exceptions import WaveRefused
 from apps.waves.models import Member, Wave, WaveState
 from apps.waves.planning import Checked, check_request
-from apps.workspaces import git
 from apps.workspaces.actions import note_checkout_size, plan_workspaces
-from apps.workspaces.exceptions import GitFailed
-from apps.workspaces.models import Repository
 from apps.workspaces.queries import find_repository
 
 LABEL_ATTEMPTS = 20  # each after somebody else was a moment faster
 
 
-def start_wave(*, request: WaveRequest, actor: Actor, now: datetime) -> Wave:
-    """Write the wave with all its agents, and set it going. The same idempotency key again gives the first wave."""
+def start_wave(*, request: WaveRequest, actor: Actor, now: datetime, ask: Ask = here) -> Wave:
+    """Write the wave with all its agents, and set it going. The same idempotency key again gives the first wave.
+
+    `ask` does the look at the repository; it may raise NoAnswer.
+    """
     require(actor, Role.OPERATOR, "start waves")
     earlier = by_key(request)
     if earlier:
         return earlier
-    checked = check_request(request, now)
+    checked = check_request(request, now, ask)
     for _ in range(LABEL_ATTEMPTS):
         try:
-            return write_wave(checked, free_label(checked.repository), actor, now)
+            return write_wave(checked, free_label(checked.used_labels), actor, now)
         except IntegrityError:
             # Somebody took the key or the label in this moment: with the key it is the same wave.
             if earlier := by_key(request):
@@ -70,14 +71,10 @@ def hash_of(request: WaveRequest) -> str:
     return fingerprint(request, f"#{repository.pk}" if repository else request.repository)
 
 
-def free_label(repository: Repository) -> str:
-    """The next wave's label; one for which the repository has branches already (of an older home) is skipped."""
+def free_label(used: Collection[str]) -> str:
+    """The next wave's label; one of `used`, for which the repository has branches (of an older home), is skipped."""
     newest = Wave.objects.aggregate(newest=Max("pk"))["newest"] or 0
     taken = set(Wave.objects.filter(pk__gt=newest - 1000).values_list("label", flat=True))
-    try:
-        used = git.yard_groups(Path(repository.path))
-    except GitFailed as error:
-        raise WaveRefused(f"{repository.name}: {error}") from error
     number = newest + 1
     while f"w{number}" in taken or f"w{number}" in used or place_is_taken(f"w{number}"):
         number += 1

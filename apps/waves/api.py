@@ -10,6 +10,7 @@ from ninja import Field, Router, Schema, Status
 from apps.access.api_auth import actor_of
 from apps.access.roles import require
 from apps.events.domain.actor import Role
+from apps.lib import questions
 from apps.waves import actions
 from apps.waves.domain.request import WaveRequest
 from apps.waves.models import Wave
@@ -106,14 +107,16 @@ def list_waves(request: HttpRequest, open_only: bool = False, limit: int = 100) 
 
 @router.post("", response={201: WaveOut}, summary="Start a wave")
 def start_wave(request: HttpRequest, body: WaveIn) -> Any:
-    wave = actions.start_wave(request=body.request(), actor=actor_of(request), now=timezone.now())
+    wave = actions.start_wave(
+        request=body.request(), actor=actor_of(request), now=timezone.now(), ask=questions.ask
+    )
     return Status(201, wave_data(wave))
 
 
 @router.post("/plan", response=PlanOut, summary="Show what starting it would do")
 def plan(request: HttpRequest, body: WaveIn) -> Any:
     require(actor_of(request), Role.OPERATOR, "start waves")
-    return asdict(plan_wave(body.request(), timezone.now()))
+    return asdict(plan_wave(body.request(), timezone.now(), questions.ask))
 
 
 @router.get("/{wave}", response=WaveOut, summary="Show a wave")

@@ -3,7 +3,6 @@ but that a repository named by its path is registered on the way to a start."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from apps.capacity.domain.admission import MB, Request
 from apps.fleet.domain.preset import LaunchRefused, LaunchValues, Preset, PresetError, render
@@ -12,13 +11,14 @@ from apps.fleet.models import Host
 from apps.fleet.places import presets_dir
 from apps.fleet.presets import load_presets
 from apps.fleet.readings import admission, hosts_for_agents, to_prepare_and_start
+from apps.lib.questions import Ask, NoAnswer, here
 from apps.waves.domain.request import WaveRequest, problems
 from apps.waves.domain.stepping import steps_of
 from apps.waves.exceptions import WaveRefused
-from apps.workspaces import git
 from apps.workspaces.exceptions import GitFailed
+from apps.workspaces.inspection import start_of
 from apps.workspaces.models import Repository, RepositoryState
-from apps.workspaces.queries import checkout_size, find_repository
+from apps.workspaces.queries import find_repository, this_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Checked:
     preset: Preset
     base_commit: str
     checkout_bytes: int
+    used_labels: list[str]  # of waves, of whatever home, that have branches in the repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +46,15 @@ class WavePlan:
     warnings: list[str] = field(default_factory=list)
 
 
-def check_request(request: WaveRequest, now: datetime) -> Checked:
+def check_request(request: WaveRequest, now: datetime, ask: Ask = here) -> Checked:
     """Raises WaveRefused with every problem found."""
     found = problems(request)
     preset = check_preset(request, found, now)
     repository = usable_repository(request.repository, found)
     if found or preset is None or repository is None:
         raise WaveRefused(" ".join(found.values()))
-    commit = base_commit(repository)
-    return Checked(request, repository, preset, commit, checkout_size(repository, commit))
+    commit, size, labels = start_in(repository, ask)
+    return Checked(request, repository, preset, commit, size, labels)
 
 
 def check_preset(request: WaveRequest, found: dict[str, str], now: datetime) -> Preset | None:
@@ -110,36 +111,31 @@ def usable_repository(name_or_path: str, found: dict[str, str]) -> Repository | 
     return repository
 
 
-def base_commit(repository: Repository) -> str:
-    path = Path(repository.path)
-    if not path.is_dir():
-        raise WaveRefused(
-            f"{repository.path} is gone: the repository {repository.name} was moved or removed."
-        )
+def start_in(repository: Repository, ask: Ask) -> tuple[str, int, list[str]]:
+    """The commit to start from, the disk that a checkout of it takes, and the waves that have branches there."""
+    asked = (repository.path, repository.target, repository.checkout_commit)
     try:
-        commit = git.commit_of(path, f"refs/heads/{repository.target}")
+        commit, size, labels = ask(this_host(), start_of, *asked, refusals=(GitFailed,))
     except GitFailed as error:
         raise WaveRefused(f"{repository.name}: {error}") from error
-    if commit is None:
-        raise WaveRefused(f"{repository.name} has no commit on its landing target “{repository.target}”.")
-    return commit
+    return commit, (repository.checkout_bytes or 0) if size is None else size, labels
 
 
-def plan_wave(request: WaveRequest, now: datetime) -> WavePlan:
-    """What `start_wave` would do with this request now."""
+def plan_wave(request: WaveRequest, now: datetime, ask: Ask = here) -> WavePlan:
+    """What `start_wave` would do with this request now. `ask` does the look at the repository."""
     errors = problems(request)
     preset = check_preset(request, errors, now)
     repository = usable_repository(request.repository, errors)
-    commit = ""
+    commit, size = "", 0
     if repository is not None and "repository" not in errors:
         try:
-            commit = base_commit(repository)
-        except WaveRefused as error:
+            commit, size, _ = start_in(repository, ask)
+        except (WaveRefused, NoAnswer) as error:
             errors["repository"] = str(error)
     if errors or preset is None or repository is None:
         return WavePlan(errors)
     budget = request.memory_budget_mb or preset.memory_budget_mb
-    need = to_prepare_and_start(budget_mb=budget, checkout_bytes=checkout_size(repository, commit))
+    need = to_prepare_and_start(budget_mb=budget, checkout_bytes=size)
     admitted, waiting_for = admission_now(request.agents, need, now)
     numbers = steps_of(request.agents, request.step_size)
     return WavePlan(

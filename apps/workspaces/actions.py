@@ -1,8 +1,6 @@
-import os
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -12,36 +10,45 @@ from apps.capacity import leases
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import YARD, Actor, Role
 from apps.fleet.models import Agent
+from apps.lib.questions import Ask, here
 from apps.lib.queues import enqueue
-from apps.lib.text import can_be_stored
-from apps.workspaces import git
 from apps.workspaces.domain.naming import branch_of, is_url, name_from, name_is_valid, without_secrets
 from apps.workspaces.exceptions import RepositoryRefused
+from apps.workspaces.inspection import clean, inspect
 from apps.workspaces.models import Repository, RepositoryState, Workspace, WorkspaceState
-from apps.workspaces.queries import local_path
+from apps.workspaces.queries import this_host
 
 ALLOWED_URLS = ("https://", "http://", "ssh://", "git://", "file://")
-MAX_PATH, MAX_URL, MAX_TARGET = 4096, 2000, 250
+MAX_URL, MAX_TARGET = 2000, 250
 GIVEN_SECONDS = 60.0  # that a clone may wait for a worker before it is queued again
 
 
 def add_repository(
-    *, path_or_url: str, actor: Actor, now: datetime, name: str | None = None, target: str | None = None
+    *,
+    path_or_url: str,
+    actor: Actor,
+    now: datetime,
+    name: str | None = None,
+    target: str | None = None,
+    ask: Ask = here,
 ) -> Repository:
-    """Register a repository by the path of a checkout or bare repository, or by a URL, which is cloned by a job."""
+    """Register a repository by the path of a checkout or bare repository, or by a URL, which is cloned by a job.
+
+    `ask` does the look at a path; it may raise NoAnswer.
+    """
     require(actor, Role.OPERATOR, "add a repository")
     if target and (not target.isprintable() or len(target) > MAX_TARGET):
         raise RepositoryRefused("This can't be a branch's name: give one that exists, with --target BRANCH.")
     if is_url(path_or_url):
-        name = valid_name(name or name_from(path_or_url))
+        name = valid_name(name or name_from(without_secrets(path_or_url)))
         return add_by_url(url=path_or_url, name=name, target=target or "", actor=actor, now=now)
-    path, target = inspect(path_or_url, target)
-    name = valid_name(name or name_from(str(path)))
-    known = Repository.objects.filter(path=str(path)).first()
+    path, target = ask(this_host(), inspect, path_or_url, target, refusals=(RepositoryRefused,))
+    name = valid_name(name or name_from(path))
+    known = Repository.objects.filter(path=path).first()
     if known:
         raise RepositoryRefused(f"{path} is registered already, as “{known.name}”.")
     return save_repository(
-        Repository(name=name, path=str(path), target=target), actor, f"repository {name} added from {path}"
+        Repository(name=name, path=path, target=target), actor, f"repository {name} added from {path}"
     )
 
 
@@ -51,68 +58,6 @@ def valid_name(name: str) -> str:
             f"“{clean(name)}” can't be a repository's name: use letters, digits, dot, dash, underscore."
         )
     return name
-
-
-def inspect(text: str, target: str | None) -> tuple[Path, str]:
-    """The path and landing target of a local repository, or a refusal that says what to do."""
-    if not text.strip() or "\0" in text:
-        raise RepositoryRefused("Give the path of a git repository, or a URL to clone.")
-    refuse_line_breaks(text)
-    path = local_path(text)
-    if path is None or not os.path.isdir(path):  # noqa: PTH112 - False, not an error, where we may not look
-        raise RepositoryRefused(
-            f"{clean(text)} is not a directory: check the path (it is looked up on this machine)."
-        )
-    refuse_odd(str(path))
-    if not git.is_repository(path):
-        if git.distrusts_owner(path):
-            raise RepositoryRefused(
-                f"{path} belongs to another user, and git won't touch it: "
-                f"allow it with `git config --global --add safe.directory {path}`."
-            )
-        raise RepositoryRefused(
-            f"{path} is not the top of a git repository: run `git init` there, or give the right path."
-        )
-    return path, target_of(path, target)
-
-
-def refuse_odd(path: str) -> None:
-    """Paths that git's own files, the database or a page can't hold."""
-    refuse_line_breaks(path)
-    if not can_be_stored(path):
-        raise RepositoryRefused(
-            f"{clean(path)}: this path has bytes in it that are no valid UTF-8: rename the directory."
-        )
-    if len(path) > MAX_PATH:
-        raise RepositoryRefused(f"This path has {len(path)} characters: at most {MAX_PATH} can be kept.")
-
-
-def refuse_line_breaks(path: str) -> None:
-    if "\n" in path or "\r" in path:
-        raise RepositoryRefused(
-            "This path has a line break in it, which git's own files can't hold: rename the directory."
-        )
-
-
-def clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
-def target_of(path: Path, target: str | None) -> str:
-    target = target or git.current_branch(path)
-    if target is None:
-        raise RepositoryRefused(
-            f"{path} has no branch checked out: name the landing target with --target BRANCH."
-        )
-    if git.commit_of(path, f"refs/heads/{target}") is None:
-        if git.commit_of(path, "HEAD") is None:
-            raise RepositoryRefused(
-                f"{path} has no commit yet: make a first commit, so that agents have a start."
-            )
-        raise RepositoryRefused(
-            f"{path} has no branch “{target}”: name an existing one with --target BRANCH."
-        )
-    return target
 
 
 def add_by_url(*, url: str, name: str, target: str, actor: Actor, now: datetime) -> Repository:

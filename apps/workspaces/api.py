@@ -7,6 +7,7 @@ from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
 from apps.access.api_auth import actor_of
+from apps.lib import questions
 from apps.workspaces.actions import add_repository
 from apps.workspaces.models import Repository
 from apps.workspaces.serial import repository_data
@@ -38,7 +39,7 @@ def list_repositories(request: HttpRequest) -> Any:
 
 @router.post("", response={201: RepositoryOut}, summary="Register a repository")
 def add(request: HttpRequest, body: RepositoryIn) -> Any:
-    added = add_repository(**body.dict(), actor=actor_of(request), now=timezone.now())
+    added = add_repository(**body.dict(), actor=actor_of(request), now=timezone.now(), ask=questions.ask)
     return Status(201, repository_data(added))
 
 

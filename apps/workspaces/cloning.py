@@ -11,8 +11,9 @@ from django.utils import timezone
 from apps.capacity import leases
 from apps.lib.paths import OutsideRoot, remove_tree
 from apps.workspaces import git
-from apps.workspaces.actions import finish_clone, give_out_clone, target_of
+from apps.workspaces.actions import finish_clone, give_out_clone
 from apps.workspaces.exceptions import GitFailed, RepositoryRefused
+from apps.workspaces.inspection import target_of
 from apps.workspaces.models import Repository, RepositoryState
 
 LEASE_SECONDS = 30.0

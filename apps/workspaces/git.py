@@ -4,7 +4,7 @@ import fcntl
 import functools
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from apps.lib.environment import passed_on
 from apps.lib.paths import remove_tree
 from apps.lib.process import Completed, ProgramMissing, run
 from apps.lib.text import plain_text
+from apps.workspaces.domain.naming import is_url, redacted
 from apps.workspaces.exceptions import GitFailed
 
 # Hooks belong to the user's own work: a post-checkout hook must not run once per agent.
@@ -107,19 +108,23 @@ def output(
     if done.timed_out:
         raise GitFailed(f"git {arguments[0]} took longer than {timeout:.0f} s and was stopped.")
     if done.code != 0:
-        raise GitFailed(reason(done) or f"git {arguments[0]} ended with {done.code}.")
+        said = reason(done, [one for one in arguments if is_url(one)])
+        raise GitFailed(said or f"git {arguments[0]} ended with {done.code}.")
     return done.stdout.decode("utf-8", "replace")
 
 
-def reason(done: Completed) -> str:
-    """The first telling line of what git said: the cause. Those after it tell what else went wrong from it."""
+def reason(done: Completed, urls: Sequence[str] = ()) -> str:
+    """The first telling line of what git said: the cause. Those after it tell what else went wrong from it.
+
+    Everybody may read it: `urls`, which git was given, and any other lose their secrets here.
+    """
     lines = [
         line.strip()
         for line in plain_text(done.stderr.decode("utf-8", "replace"), keep_lines=True).splitlines()
         if line.strip()
     ]
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return (telling[0] if telling else lines[-1] if lines else "")[:400]
+    return redacted(telling[0] if telling else lines[-1] if lines else "", urls)[:400]
 
 
 def is_repository(path: Path) -> bool:

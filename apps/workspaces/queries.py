@@ -1,11 +1,11 @@
-"""Which repository is meant, and what a workspace holds, read from its checkout."""
+"""Which repository is meant, and where it is looked at."""
 
 from pathlib import Path
 
+from django.conf import settings
+
 from apps.lib.text import can_be_stored
-from apps.workspaces import git
-from apps.workspaces.git import Commit, FileChange
-from apps.workspaces.models import Repository, Workspace
+from apps.workspaces.models import Repository
 
 
 def local_path(text: str) -> Path | None:
@@ -25,20 +25,6 @@ def find_repository(name_or_path: str) -> Repository | None:
     return named or (Repository.objects.filter(path=str(path)).first() if path else None)
 
 
-def checkout_size(repository: Repository, commit: str) -> int:
-    """Disk that a checkout of `commit` takes, 0 where nobody can tell."""
-    if repository.checkout_commit == commit:
-        return repository.checkout_bytes or 0
-    return git.tree_size(Path(repository.path), commit) or 0
-
-
-def diff_stat(workspace: Workspace) -> list[FileChange]:
-    return git.diff_stat(Path(workspace.path), workspace.base_commit)
-
-
-def diff_text(workspace: Workspace, limit: int = 200_000) -> str:
-    return git.diff_text(Path(workspace.path), workspace.base_commit, limit)
-
-
-def commits(workspace: Workspace, limit: int = 50) -> list[Commit]:
-    return git.commits(Path(workspace.path), workspace.base_commit, limit)
+def this_host() -> str:
+    """The queue of work that needs this machine's disks: those on which paths of repositories are looked up."""
+    return f"host.{settings.HOST_NAME}"

@@ -9,7 +9,7 @@ from django.test import Client
 
 from apps.console import consumer
 from apps.console.access import views as access_views
-from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, Attempts
+from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, Brake
 from apps.console.agents import rows
 from apps.events.domain.actor import Role
 from tests.factories import make_user
@@ -23,8 +23,8 @@ def _of_this_test_alone(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "django.contrib.auth.hashers.MD5PasswordHasher"
     ]  # the real one takes its time
     settings.REDIS_URL = f"unix://{tmp_path / 'no-redis.sock'}"
-    monkeypatch.setattr(access_views, "attempts", Attempts(LIMIT))
-    monkeypatch.setattr(access_views, "from_address", Attempts(ADDRESS_LIMIT))
+    monkeypatch.setattr(access_views, "by_name", Brake("name", LIMIT))
+    monkeypatch.setattr(access_views, "by_address", Brake("address", ADDRESS_LIMIT))
     monkeypatch.setattr(consumer, "pusher", None)
     rows._rendered.clear()
 

@@ -63,3 +63,14 @@ def test_it_gives_roles_and_writes_it_down(admin):
     assert Membership.objects.get(user=person).role == Role.VIEWER
     event = Event.objects.get(kind="admin.added")
     assert (event.actor, event.subject) == ("admin-person", "newcomer (viewer)")
+
+
+def test_leaving_by_the_admin_s_own_button_is_an_event_too(admin):
+    assert admin.get("/admin/logout/").status_code == 405
+
+    answer = admin.post("/admin/logout/")
+
+    assert answer["Location"] == "/sign-in"
+    assert admin.get("/").status_code == 302
+    event = Event.objects.get(kind="access.signed_out")
+    assert (event.actor_kind, event.actor) == ("user", "admin-person")

@@ -7,12 +7,15 @@ import pytest
 from apps.console.agents.changes import lines_of
 from apps.events.models import Event
 from apps.fleet.models import Desired, State
+from apps.lib import questions
+from apps.lib.questions import NoAnswer
+from apps.workspaces import changes
 from tests.factories import make_agent, make_repository, make_workspace
 
 pytestmark = pytest.mark.django_db
 
 
-def test_it_shows_files_commits_and_a_coloured_diff(operator, git):
+def test_it_shows_files_commits_and_a_coloured_diff(redis_server, operator, git):
     base = git("rev-parse", "HEAD")
     (git.place / "a.py").write_text("def f():\n    return '<b>2</b>'\n")
     git("commit", "-aqm", "Return <two>")
@@ -28,7 +31,7 @@ def test_it_shows_files_commits_and_a_coloured_diff(operator, git):
     assert "return &#x27;&lt;b&gt;3&lt;/b&gt;&#x27;" in html
 
 
-def test_it_says_when_nothing_is_changed(operator, git):
+def test_it_says_when_nothing_is_changed(redis_server, operator, git):
     agent = make_agent()
     make_workspace(agent, path=str(git.place), base_commit=git("rev-parse", "HEAD"))
 
@@ -36,7 +39,7 @@ def test_it_says_when_nothing_is_changed(operator, git):
 
 
 @pytest.mark.parametrize("path", ["/nowhere/at/all", "/"])
-def test_it_says_when_its_workspace_cant_be_read(operator, path):
+def test_it_says_when_its_workspace_cant_be_read(redis_server, operator, path):
     agent = make_agent()
     make_workspace(agent, path=path)
 
@@ -46,13 +49,51 @@ def test_it_says_when_its_workspace_cant_be_read(operator, path):
     assert "be read" in answer.content.decode()
 
 
+def test_it_reads_them_once_for_all_who_look(redis_server, operator, git, monkeypatch):
+    agent = make_agent()
+    make_workspace(agent, path=str(git.place), base_commit=git("rev-parse", "HEAD"))
+    runs = []
+    real = changes.read
+    monkeypatch.setattr(changes, "read", lambda *arguments: runs.append(arguments) or real(*arguments))
+
+    pages = [operator.get(f"/agents/{agent.pk}/changes/").content for _ in range(10)]
+
+    assert len(set(pages)) == 1
+    assert len(runs) == 1
+
+
+def test_it_is_asked_for_again_while_its_host_is_busy(redis_server, operator, git, monkeypatch):
+    agent = make_agent()
+    make_workspace(agent, path=str(git.place), base_commit=git("rev-parse", "HEAD"))
+    asked = []
+
+    def busy(queue, *arguments, **limits):
+        asked.append(queue)
+        raise NoAnswer("busy")
+
+    monkeypatch.setattr(questions, "ask", busy)
+    first, second = (operator.get(f"/agents/{agent.pk}/changes/").content.decode() for _ in range(2))
+
+    assert first == second
+    assert "Reading the changes… local is busy" in first
+    assert f'hx-get="/agents/{agent.pk}/changes/"' in first
+    assert asked == ["host.local"]
+
+
+def test_it_says_when_redis_is_away(operator, git):
+    agent = make_agent()
+    make_workspace(agent, path=str(git.place), base_commit=git("rev-parse", "HEAD"))
+
+    assert "doesn&#x27;t answer" in operator.get(f"/agents/{agent.pk}/changes/").content.decode()
+
+
 def test_it_says_when_there_is_no_workspace(operator):
     agent = make_agent()
 
     assert "no workspace" in operator.get(f"/agents/{agent.pk}/changes/").content.decode()
 
 
-def test_it_cuts_a_long_diff_and_says_so(operator, git):
+def test_it_cuts_a_long_diff_and_says_so(redis_server, operator, git):
     base = git("rev-parse", "HEAD")
     (git.place / "big.txt").write_text("word\n" * 5_000)
     git("add", ".")

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -6,7 +7,8 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from apps.access.actions import make_sign_in_link
-from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, SPAN, Attempts
+from apps.console.access import attempts, views
+from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, SPAN, Brake
 from apps.events.domain.actor import Role
 from apps.events.models import Event
 from tests.factories import make_user
@@ -93,21 +95,87 @@ def test_it_blocks_an_address_and_name_after_ten_failures_even_with_the_right_pa
     assert other_address.status_code == 302
 
 
-def test_it_forgets_failures_after_their_span():
-    attempts = Attempts(LIMIT)
+@pytest.fixture(params=["in Redis", "in this process"])
+def brake(request, settings):
+    """One that counts in Redis, and one that can't."""
+    if request.param == "in Redis":
+        request.getfixturevalue("redis_server")
+    return Brake("test", LIMIT)
+
+
+def test_it_forgets_attempts_after_their_span(brake):
     for _ in range(LIMIT):
-        attempts.failed("ada", START)
+        assert brake.take("ada", START)
 
-    assert attempts.is_blocked("ada", START + SPAN - timedelta(seconds=1))
-    assert not attempts.is_blocked("ada", START + SPAN)
+    assert not brake.take("ada", START + SPAN - timedelta(seconds=1))
+    assert brake.take("ada", START + SPAN)
 
 
-def test_it_keeps_failures_of_a_bounded_number_of_names():
-    attempts = Attempts(LIMIT)
-    for number in range(10_500):
-        attempts.failed(number, START)
+def test_it_counts_an_attempt_that_is_given_back_no_more(brake):
+    for _ in range(LIMIT + 5):
+        assert brake.take("ada", START)
+        brake.give_back("ada")
 
-    assert len(attempts._failures) == 10_000
+    assert brake.take("ada", START)
+
+
+def test_it_counts_attempts_of_the_same_moment_one_by_one(brake):
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: brake.take("ada", START), range(40)))
+
+    assert taken.count(True) == LIMIT
+
+
+def test_it_keeps_attempts_of_a_bounded_number_of_names(brake, monkeypatch):
+    monkeypatch.setattr(attempts, "MAX_KEYS", 20)
+    for number in range(50):
+        for _ in range(LIMIT):
+            brake.take(f"name-{number}", START + timedelta(milliseconds=number))
+
+    assert not brake.take("name-49", START + timedelta(seconds=1))
+    assert brake.take("name-0", START + timedelta(seconds=1))
+
+
+def test_what_redis_keeps_of_it_ends_by_itself_and_names_nobody(redis_server):
+    Brake("test", LIMIT).take("ada", START)
+
+    redis = redis_server.client()
+    keys = redis.keys("yard:sign-in:*")
+    assert len(keys) == 2
+    assert all(0 < redis.ttl(key) <= SPAN.total_seconds() for key in keys)
+    assert not any(b"ada" in key for key in keys)
+
+
+def test_it_blocks_in_every_web_process_at_once(redis_server, monkeypatch):
+    make_person()
+    for _ in range(LIMIT // 2):
+        sign_in(Client(), password="guess")
+    # Another process, or the same after a restart: it remembers nothing of its own.
+    monkeypatch.setattr(views, "by_name", Brake("name", LIMIT))
+    for _ in range(LIMIT // 2):
+        assert sign_in(Client(), password="guess").status_code == 400
+
+    assert sign_in(Client()).status_code == 429
+
+
+def test_a_success_forgets_what_failed_before(redis_server):
+    make_person()
+    for _ in range(2):
+        for _ in range(LIMIT - 1):
+            sign_in(Client(), password="guess")
+
+        assert sign_in(Client()).status_code == 302
+
+
+def test_with_redis_gone_people_sign_in_and_guessers_are_blocked(redis_server):
+    make_person()
+    sign_in(Client(), password="guess")
+    redis_server.kill()
+
+    assert sign_in(Client()).status_code == 302
+    for _ in range(LIMIT):
+        sign_in(Client(), password="guess")
+    assert sign_in(Client()).status_code == 429
 
 
 def test_it_doesnt_use_a_link_up_when_it_is_only_looked_at():

@@ -1,4 +1,4 @@
-"""A web process with rows to look at, for tests that drive a browser. Run as a module it makes the rows."""
+"""A web process and a worker, with rows to look at, for tests that drive a browser. Run as a module: makes the rows."""
 
 import os
 import socket
@@ -8,6 +8,7 @@ import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "over-the-hills"
@@ -16,12 +17,13 @@ START_SECONDS = 30
 
 @dataclass
 class Yard:
-    """One web process on a home of its own."""
+    """One web process and one worker on a home of their own."""
 
     home: Path
     redis_url: str
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    worker: subprocess.Popen[bytes] | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -46,14 +48,18 @@ class Yard:
     def start(self) -> None:
         command = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "controlplane.asgi:application"]
         log = (self.home / "web.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=self.environment, stdout=log, stderr=log
-        )
+        self.process = self.spawn(log, *command)
+        self.worker = self.spawn(log, "manage.py", "worker", "host.local")
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise RuntimeError((self.home / "web.log").read_text())
             time.sleep(0.05)
+
+    def spawn(self, log: BinaryIO, *arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+        )
 
     def answers(self) -> bool:
         try:
@@ -63,10 +69,11 @@ class Yard:
             return False
 
     def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        for process in (self.process, self.worker):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self.process = self.worker = None
 
 
 def make_rows(home: Path) -> None:

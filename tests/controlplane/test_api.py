@@ -16,6 +16,8 @@ from apps.events.models import Event
 from apps.fleet.management.commands.agent import Command as AgentCommand
 from apps.fleet.models import Agent, State
 from apps.fleet.places import run_dir
+from apps.lib import questions
+from apps.lib.questions import NoAnswer
 from apps.waves.management.commands.wave import Command as WaveCommand
 from apps.workspaces.management.commands.repository import Command as RepositoryCommand
 from controlplane.api import api
@@ -349,3 +351,18 @@ def test_health_is_open_to_probes(client, db, settings, tmp_path):
 
 def test_ready_when_what_it_needs_answers(client, db, redis_server):
     assert client.get("/healthz/ready").json() == {"status": "ready", "problems": {}}
+
+
+def test_a_busy_host_is_no_refusal(waves, monkeypatch):
+    def busy(*arguments, **limits):
+        raise NoAnswer("The workers of host.local are busy: try again in a moment.")
+
+    monkeypatch.setattr(questions, "ask", busy)
+    token = by_token(token_of(Role.OPERATOR))
+    send_json = {"content_type": "application/json", "headers": token}
+
+    for path, body in (("/repositories", {"path_or_url": "/nowhere"}), ("/waves", WAVE)):
+        told = refused(Client().post(f"/api/v1{path}", json.dumps(body), **send_json), 503)
+        assert "try again" in told
+    plan = Client().post("/api/v1/waves/plan", json.dumps(WAVE), **send_json).json()
+    assert "try again" in plan["errors"]["repository"]

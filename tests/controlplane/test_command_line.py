@@ -13,6 +13,7 @@ from apps.fleet.models import Agent, State
 from apps.fleet.places import run_dir
 from apps.waves.models import Wave
 from apps.workspaces.models import Repository
+from controlplane.address import note_address
 from tests.workspaces.repositories import make_repository
 
 from .commands import run
@@ -257,3 +258,12 @@ def test_a_process_tells_by_its_exit_code(tmp_path):
     assert (refused.returncode, wrong.returncode, done.returncode) == (1, 2, 0)
     assert (refused.stdout, wrong.stdout, json.loads(done.stdout)) == (b"", b"", [])
     assert b"There is no wave" in refused.stderr
+
+
+def test_a_sign_in_link_leads_to_where_the_yard_ran_last(db, home):
+    first = run("signin")
+    note_address("http://127.0.0.1:8791")
+
+    assert first.out.startswith("http://127.0.0.1:8000/sign-in/link/")
+    assert run("signin").out.startswith("http://127.0.0.1:8791/sign-in/link/")
+    assert run("signin", "--address", "https://yard.example/").out.startswith("https://yard.example/sign-in/")

@@ -73,7 +73,7 @@ def test_it_comes_up_for_a_network_and_keeps_its_doors(home):
         address = f"http://127.0.0.1:{port}"
 
         assert "Swarmyard is up" in said
-        assert status_of(f"{address}/healthz/live") == 200
+        assert status_of(f"{address}/healthz/live", Host="10.0.0.7") == 200
         assert status_of(f"{address}/sign-in", Host="evil.example") == 400
         assert status_of(f"{address}/sign-in", Host="yard.example") == 301
         assert status_of(f"{address}/sign-in", Host="yard.example", **{"X-Forwarded-Proto": "https"}) == 200

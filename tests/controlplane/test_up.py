@@ -226,7 +226,8 @@ def test_with_locked_doors_it_serves_under_its_names(tmp_path):
     yard = Yard(ALLOWED_HOSTS="yard.example", SECRET_KEY="x" * 60)
     try:
         assert "Swarmyard is up" in yard.start("--bind", "0.0.0.0")
-        assert get(yard, "/healthz/live", Host="yard.example").status == 200
+        assert get(yard, "/sign-in", Host="yard.example").status == 200
+        assert get(yard, "/healthz/live", Host="evil.example").status == 200  # probes come past the proxy
         with pytest.raises(urllib.error.HTTPError, match="400"):
             get(yard, "/sign-in", Host="evil.example")
     finally:

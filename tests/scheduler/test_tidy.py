@@ -38,6 +38,18 @@ def test_events_are_kept_for_ninety_days():
     assert [event.text for event in Event.objects.all()] == ["lately"]
 
 
+@pytest.mark.parametrize(("days", "left"), [(30, ["20 days"]), (10, []), (0, []), (-5, [])])
+def test_events_are_kept_as_long_as_the_operator_wants_but_never_less_than_a_day(days, left, settings):
+    settings.EVENTS_KEPT_DAYS = days
+    add_event(40, "40 days")
+    add_event(20, "20 days")
+    add_event(0, "today")
+
+    tidy(NOW)
+
+    assert [event.text for event in Event.objects.order_by("at")] == [*left, "today"]
+
+
 def test_of_each_agent_the_runs_of_its_last_three_starts_are_kept(home):
     outside = home / "outside"
     outside.mkdir()

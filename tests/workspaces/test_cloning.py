@@ -230,3 +230,14 @@ def test_a_password_in_a_url_is_shown_to_nobody(monkeypatch):
     assert "s3cret" in added.url  # it is what git needs
     assert "s3cret" not in repr(repository_data(added))
     assert "s3cret" not in repr(list(Event.objects.values()))
+
+
+def test_nor_when_git_says_it(caplog):
+    """A local server's address, as nothing listens there: git answers at once, and names the URL."""
+    added = cloned(add("http://ada:s3cret@127.0.0.1:1/x.git?token=s3cret"))
+
+    assert added.state == "failed"
+    assert "127.0.0.1:1/x.git" in added.problem
+    assert "s3cret" not in added.problem
+    assert "s3cret" not in repr(list(Event.objects.values()))
+    assert "s3cret" not in caplog.text

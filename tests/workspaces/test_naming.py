@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.workspaces.domain.naming import branch_of, is_url, name_from, name_is_valid, without_secrets
+from apps.workspaces.domain.naming import (
+    branch_of,
+    is_url,
+    name_from,
+    name_is_valid,
+    redacted,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +94,41 @@ def test_whatever_is_in_a_password_is_not_shown(password):
 
     assert secret not in without_secrets(f"https://ada:{secret}@example.org/x.git")
     assert secret not in without_secrets(f"https://example.org/x.git?token={secret}")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "fatal: unable to access 'https://ada:s3cret@example.org/x.git/': Could not resolve host",
+            "fatal: unable to access 'https://example.org/x.git/': Could not resolve host",
+        ),
+        (
+            "fatal: repository 'https://example.org/x.git/?token=s3cret/' not found",
+            "fatal: repository 'https://example.org/x.git/' not found",
+        ),
+        (
+            'remote: use "https://ada:s3@cret@example.org/x" or http://example.org/y#s3cret',
+            'remote: use "https://example.org/x" or http://example.org/y',
+        ),
+        ("fatal: ada:s3cret@example.org:x.git: no", "fatal: ada@example.org:x.git: no"),
+        ("fatal: 'git@example.org:team/x.git' is away", "fatal: 'git@example.org:team/x.git' is away"),
+        ("error: src/a.py:12: no", "error: src/a.py:12: no"),
+        ("fatal: could not read Username for 'https://example.org'", None),
+    ],
+)
+def test_what_git_says_is_shown_without_the_secrets_of_its_urls(text, shown):
+    assert redacted(text) == (shown or text)
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))
+def test_a_url_that_git_was_given_is_redacted_however_it_is_quoted(password):
+    secret = f"s3{password}cret"
+    url = f"https://ada:{secret}@example.org/x.git"
+    asked = f"https://example.org/x.git?token={secret}"
+
+    for said in (f"fatal: '{url}/info/refs' {url}", f"fatal: '{asked}&service=x' {asked}"):
+        assert secret not in redacted(said, [url, asked])
 
 
 def test_an_agent_s_branch_is_below_yard():

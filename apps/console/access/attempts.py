@@ -1,16 +1,43 @@
-"""Slowing down whoever guesses passwords: failures per address and name, and per address, kept in this process."""
+"""Slowing down whoever guesses passwords: attempts per address and name, and per address, counted in Redis for every
+web process; in this process alone while Redis is away."""
 
+import hashlib
+import logging
+import secrets
+import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 
+from apps.lib.redis import RedisUnavailable, connection, typed_errors
+
+log = logging.getLogger(__name__)
+
 LIMIT = 10
 ADDRESS_LIMIT = 50  # whatever names were tried; several people may share an address
 SPAN = timedelta(minutes=5)
 MAX_KEYS = 10_000
+REDIS_SECONDS = 1.0  # a person waits
+
+# Counts an attempt unless there are too many: in one step, so that many at the same moment don't slip through.
+# KEYS: attempts of this key by time, all keys by their last time. ARGV: now, span, limit, most keys, name of this one.
+TAKE = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1] - ARGV[2])
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[5])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[1], KEYS[1])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+local surplus = redis.call('ZCARD', KEYS[2]) - ARGV[4]
+if surplus > 0 then
+  local oldest = redis.call('ZPOPMIN', KEYS[2], surplus)
+  for i = 1, #oldest, 2 do redis.call('DEL', oldest[i]) end
+end
+return 1
+"""
 
 
 def address_of(meta: Mapping[str, Any]) -> str:
@@ -19,25 +46,77 @@ def address_of(meta: Mapping[str, Any]) -> str:
     return (settings.BEHIND_TLS and forwarded[:45]) or str(meta.get("REMOTE_ADDR") or "")
 
 
+class Brake:
+    """At most `limit` attempts that failed in a span of time, by key. An attempt counts from its begin."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.name, self.limit = name, limit
+        self.local = Attempts(limit)
+
+    def take(self, key: str, now: datetime) -> bool:
+        """Count an attempt; False when there were too many already."""
+        keys = (self._key(key), self._prefix + "keys")
+        values = (now.timestamp(), SPAN.seconds, self.limit, MAX_KEYS, secrets.token_hex(8))
+        try:
+            with typed_errors():
+                return bool(self._redis.eval(TAKE, len(keys), *keys, *values))
+        except RedisUnavailable as error:
+            log.warning("failed sign-ins are counted by this process alone: %s", error)
+            return self.local.take(key, now)
+
+    def give_back(self, key: str) -> None:
+        """The last attempt was none that failed."""
+        self.local.give_back(key)
+        self._try("ZPOPMAX", self._key(key))
+
+    def forget(self, key: str) -> None:
+        """What failed before it succeeded."""
+        self.local.forget(key)
+        self._try("DEL", self._key(key))
+
+    def _try(self, *command: str) -> None:
+        try:
+            with typed_errors():
+                self._redis.execute_command(*command)
+        except RedisUnavailable as error:
+            log.warning("a sign-in isn't noted in Redis: %s", error)
+
+    @property
+    def _redis(self) -> Any:
+        return connection(read_timeout=REDIS_SECONDS, connect_timeout=REDIS_SECONDS)
+
+    @property
+    def _prefix(self) -> str:
+        return f"yard:sign-in:{self.name}:"
+
+    def _key(self, key: str) -> str:
+        # People give what they like for a name; a password that slipped into it isn't kept readable.
+        return self._prefix + hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
 class Attempts:
-    """Failures of the last minutes by key. There is one web process, and a restart forgives: good enough for a door
-    that opens on loopback unless an operator decides otherwise."""
+    """The same in this process's memory."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._failures: OrderedDict[Hashable, list[datetime]] = OrderedDict()
+        self._taken: OrderedDict[str, list[datetime]] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def is_blocked(self, key: Hashable, now: datetime) -> bool:
-        return len(self._recent(key, now)) >= self.limit
+    def take(self, key: str, now: datetime) -> bool:
+        with self._lock:
+            recent = [at for at in self._taken.get(key, []) if now - at < SPAN]
+            if len(recent) >= self.limit:
+                return False
+            self._taken[key] = [*recent, now]
+            self._taken.move_to_end(key)
+            while len(self._taken) > MAX_KEYS:
+                self._taken.popitem(last=False)
+            return True
 
-    def failed(self, key: Hashable, now: datetime) -> None:
-        self._failures[key] = [*self._recent(key, now), now][-self.limit :]
-        self._failures.move_to_end(key)
-        while len(self._failures) > MAX_KEYS:
-            self._failures.popitem(last=False)
+    def give_back(self, key: str) -> None:
+        with self._lock:
+            del self._taken.get(key, [])[-1:]
 
-    def succeeded(self, key: Hashable) -> None:
-        self._failures.pop(key, None)
-
-    def _recent(self, key: Hashable, now: datetime) -> list[datetime]:
-        return [at for at in self._failures.get(key, []) if now - at < SPAN]
+    def forget(self, key: str) -> None:
+        with self._lock:
+            self._taken.pop(key, None)

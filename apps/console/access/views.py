@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.access.actions import note_failed_sign_in, note_sign_in, note_sign_out, redeem_sign_in_link
 from apps.access.exceptions import LinkRefused
 from apps.access.roles import role_of
-from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, SPAN, Attempts, address_of
+from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, SPAN, Brake, address_of
 from apps.console.pages import now
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -20,8 +20,8 @@ WRONG = "This name and password don't belong together, or the account is closed.
 NO_ROLE = "This account has no role yet: an admin gives it one under Admin, Memberships."
 BLOCKED = f"Too many failed attempts: wait {SPAN.seconds // 60} minutes, or run `python manage.py signin` for a link."
 
-attempts = Attempts(LIMIT)
-from_address = Attempts(ADDRESS_LIMIT)
+by_name = Brake("name", LIMIT)
+by_address = Brake("address", ADDRESS_LIMIT)
 
 
 @login_not_required
@@ -36,21 +36,30 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return sign_in_page(request, target)
     name = request.POST.get("username", "")[:150]
     address = address_of(request.META)
-    key = (address, name)
-    if attempts.is_blocked(key, now()) or from_address.is_blocked(address, now()):
+    key = f"{address} {name}"
+    if not may_try(key, address):
         return sign_in_page(request, target, BLOCKED, name, status=429)
     user = authenticate(request, username=name, password=request.POST.get("password", ""))
     if user is None:
-        attempts.failed(key, now())
-        from_address.failed(address, now())
         note_failed_sign_in(username=name, address=address)
         return sign_in_page(request, target, WRONG, name, status=400)
+    by_address.give_back(address)
+    by_name.forget(key)
     if role_of(user) is None:
         return sign_in_page(request, target, NO_ROLE, name, status=403)
-    attempts.succeeded(key)
     login(request, user)
     note_sign_in(user=user, way="password")
     return HttpResponseRedirect(target)
+
+
+def may_try(key: str, address: str) -> bool:
+    """Counts an attempt, as if it failed: a success takes it back."""
+    if not by_name.take(key, now()):
+        return False
+    if by_address.take(address, now()):
+        return True
+    by_name.give_back(key)
+    return False
 
 
 def sign_in_page(

@@ -6,32 +6,20 @@ from datetime import UTC, datetime
 
 from apps.console.agents.facts import workspace_of
 from apps.fleet.models import Agent
+from apps.lib.questions import NoAnswer
 from apps.lib.text import plain_text, terminal_text
-from apps.workspaces import queries
-from apps.workspaces.exceptions import GitFailed
+from apps.workspaces.changes import changes_in
 from apps.workspaces.git import Commit, FileChange
 from apps.workspaces.models import WorkspaceState
 
-MAX_DIFF = 200_000  # bytes
 MAX_LINES = 2_000
 MAX_LINE = 500  # characters
-MAX_FILES = 200
-MAX_COMMITS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     text: str
     tone: str  # added, removed, hunk, file or empty
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One file. Lines are None for a binary file."""
-
-    path: str
-    added: int | None
-    removed: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +33,11 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """`problem`: why there is nothing to show, for people."""
+    """`problem`: why there is nothing to show, for people; with `is_awaited`, not yet."""
 
     problem: str = ""
-    files: tuple[Change, ...] = ()
+    is_awaited: bool = False
+    files: tuple[FileChange, ...] = ()
     more_files: int = 0
     lines: tuple[Line, ...] = ()
     is_cut: bool = False
@@ -68,23 +57,18 @@ def changes_of(agent: Agent) -> Changes:
     if workspace is None or workspace.state != WorkspaceState.READY:
         return Changes(problem="This agent has no workspace to look into.")
     try:
-        files = queries.diff_stat(workspace)
-        text = queries.diff_text(workspace, MAX_DIFF)
-        commits = queries.commits(workspace, MAX_COMMITS)
-    except (GitFailed, OSError) as error:
-        return Changes(problem=f"Its workspace can't be read: {error}")
-    lines = list(lines_of(text))
+        found = changes_in(workspace)
+    except NoAnswer as error:
+        return Changes(is_awaited=True, problem=str(error))
+    lines = list(lines_of(found.diff))
     return Changes(
-        files=tuple(change_of(file) for file in files[:MAX_FILES]),
-        more_files=max(0, len(files) - MAX_FILES),
+        problem=found.problem,
+        files=tuple(found.files),
+        more_files=max(0, found.file_count - len(found.files)),
         lines=tuple(lines[:MAX_LINES]),
-        is_cut=len(lines) > MAX_LINES or len(text.encode("utf-8", "replace")) >= MAX_DIFF,
-        commits=tuple(made_of(commit) for commit in commits),
+        is_cut=len(lines) > MAX_LINES or found.diff_is_cut,
+        commits=tuple(made_of(commit) for commit in found.commits),
     )
-
-
-def change_of(file: FileChange) -> Change:
-    return Change(plain_text(file.path, 300), file.added, file.removed)
 
 
 def made_of(commit: Commit) -> Made:

@@ -118,7 +118,7 @@ def download_log(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 def changes(request: HttpRequest, pk: int) -> HttpResponse:
-    shown = get_object_or_404(Agent.objects.select_related("workspace"), pk=pk)
+    shown = get_object_or_404(Agent.objects.select_related("workspace", "host"), pk=pk)
     return render(request, "console/agents/changes.html", {"changes": changes_of(shown), "agent": shown})
 
 

@@ -5,6 +5,8 @@ from django.views.decorators.http import require_http_methods
 
 from apps.console.moment import Moment
 from apps.console.pages import now, page, require_operator
+from apps.lib import questions
+from apps.lib.questions import NoAnswer
 from apps.workspaces.actions import add_repository
 from apps.workspaces.exceptions import RepositoryRefused
 
@@ -21,8 +23,9 @@ def repositories(request: HttpRequest) -> HttpResponse:
                 target=request.POST.get("target", "").strip() or None,
                 actor=actor,
                 now=now(),
+                ask=questions.ask,
             )
-        except RepositoryRefused as refusal:
+        except (RepositoryRefused, NoAnswer) as refusal:
             problem = str(refusal)
         else:
             messages.success(request, f"{added.name} is registered.")

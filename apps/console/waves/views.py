@@ -11,6 +11,8 @@ from apps.console.pages import act, now, page, require_operator
 from apps.console.waves.forms import WaveForm
 from apps.console.waves.presets import preset_lines
 from apps.events.domain.actor import Actor
+from apps.lib import questions
+from apps.lib.questions import NoAnswer
 from apps.waves import actions
 from apps.waves.exceptions import WaveRefused
 from apps.waves.models import Wave
@@ -78,12 +80,12 @@ def new(request: HttpRequest) -> HttpResponse:
     form = WaveForm(request.POST)
     if not form.is_valid():
         return form_page(request, form, {})
-    plan = plan_wave(form.request(), now())
+    plan = plan_wave(form.request(), now(), questions.ask)
     if plan.errors:
         return form_page(request, form, plan.errors)
     try:
-        started = actions.start_wave(request=form.request(), actor=actor, now=now())
-    except WaveRefused as refusal:
+        started = actions.start_wave(request=form.request(), actor=actor, now=now(), ask=questions.ask)
+    except (WaveRefused, NoAnswer) as refusal:
         return form_page(request, form, {"": str(refusal)})
     return redirect("wave", label=started.label)
 
@@ -98,7 +100,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     """What the form as it stands would do; the page asks while it is filled in."""
     require_operator(request, "plan waves")
     form = WaveForm(request.POST)
-    plan = plan_wave(form.request(), now()) if form.is_valid() else None
+    plan = plan_wave(form.request(), now(), questions.ask) if form.is_valid() else None
     context = preview_context(form, plan)
     return render(request, "console/waves/plan.html", context)
 

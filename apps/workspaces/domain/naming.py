@@ -1,11 +1,17 @@
 """Names for branches and repositories."""
 
 import re
+from collections.abc import Sequence
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 AUTHORITY = re.compile(
     r"(?:(?P<user>[^/?#:@]*)(?::[^/?#]*)?@)?(?P<host>(?:\[[^\]/?#@]*\]|[^/?#:@]*)(?::\d*)?)(?=[/?#]|\Z)"
 )
+
+# In running text: an address of a transport, and one for ssh with a password before its host.
+URL = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+|(?<![^\s'\"])[^\s'\"/:@]+:[^\s'\"/@]+@[^\s'\"]+")
+# In one URL, each as a whole: the password before the host, and all after "?" or "#".
+SECRETS = re.compile(r"(?<=://)[^?]*(?=@)|(?<=[?#]).+")
 
 
 def branch_of(agent_name: str) -> str:
@@ -43,3 +49,13 @@ def without_secrets(url: str) -> str:
     user = "" if scheme.lower() in ("http", "https") or not found["user"] else f"{found['user']}@"
     path = re.split("[?#]", rest[found.end() :])[0]
     return f"{scheme}://{user}{found['host']}{path}"
+
+
+def redacted(text: str, urls: Sequence[str] = ()) -> str:
+    """What a program said, with its URLs as everybody may see them. `urls` are those that it was given: their secrets
+    are found however they are quoted."""
+    for url in sorted(urls, key=len, reverse=True):
+        text = text.replace(url, without_secrets(url))
+        for secret in SECRETS.findall(url):
+            text = text.replace(secret, "…") if len(secret) > 2 else text
+    return URL.sub(lambda found: without_secrets(found[0]), text)

@@ -17,6 +17,7 @@ from apps.fleet.models import Agent
 from apps.lib.filelock import FileLock, HeldElsewhere
 from apps.lib.loops import StopSignal
 from apps.lib.redis import RedisUnavailable, ping
+from controlplane.address import note_address
 from controlplane.doors import bind_problem
 from controlplane.procfile import commands
 from controlplane.redis_server import NoRedis, server_argv
@@ -114,6 +115,7 @@ class Command(BaseCommand):
         supervision.start_all()
         address = f"http://{reachable(bind)}:{port}"
         if self.wait_until_ready(supervision, stop, address):
+            note_address(address)
             token = make_sign_in_link(username=user, now=timezone.now())
             self.say(f"Swarmyard is up: {address} - sign in once with {address}/sign-in/link/{token}")
             self.after_ready(address)

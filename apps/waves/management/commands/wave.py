@@ -79,8 +79,9 @@ class Command(OperatorCommand):
         plan = plan_wave(self.request(options), timezone.now())
         if plan.errors:
             raise WaveRefused(" ".join(plan.errors.values()))
+        steps = "1 step" if len(plan.steps) == 1 else f"{len(plan.steps)} steps"
         lines = [
-            f"{sum(plan.steps)} agents in {len(plan.steps)} steps ({', '.join(map(str, plan.steps))}), "
+            f"{sum(plan.steps)} agents in {steps} ({', '.join(map(str, plan.steps))}), "
             f"from {plan.target} at {plan.base_commit[:10]}; {plan.memory_mb} MB of memory "
             f"and {plan.disk_mb} MB of disk promised in all.",
             f"{plan.admitted} could start at once"
