@@ -14,8 +14,10 @@ from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
 from apps.fleet.models import LIVE, Agent, Host
 from apps.fleet.readings import promised_to, reading_of
-from apps.lib.redis import connection
+from apps.lib.redis import RedisUnavailable, connection
+from apps.telemetry import agent_charts
 from apps.telemetry import snapshot as snapshots
+from apps.telemetry.agent_charts import AgentCharts
 from apps.telemetry.snapshot import Snapshot
 from apps.waves.domain.progress import Progress
 from apps.waves.models import Wave
@@ -110,4 +112,13 @@ def read_snapshot(window: int) -> Snapshot | None:
         return snapshots.decode(data) if isinstance(data, bytes) else None
     except (redis.RedisError, msgspec.MsgspecError) as error:
         log.debug("no figures: %s", error)
+        return None
+
+
+def read_agent_charts(pk: int, window: int) -> AgentCharts | None:
+    """The lines of one agent; None when there are none (yet), or Redis is away."""
+    try:
+        return agent_charts.read(pk, window)
+    except (RedisUnavailable, msgspec.MsgspecError) as error:
+        log.debug("no charts: %s", error)
         return None
