@@ -8,6 +8,7 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
 from apps.console import display, links
+from apps.fleet.domain.outcome import outcome_of
 from apps.fleet.models import Agent, Desired, State
 from apps.lib.text import plain_text
 from apps.telemetry.snapshot import AgentFigures
@@ -61,7 +62,7 @@ class Row:
 
 
 def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
-    sign, tone = display.STATE_SIGNS[agent.state]
+    sign, tone = display.STATE_SIGNS[outcome_of(agent.state, agent.desired)]
     memory = ((figures.memory if figures else 0) or agent.memory_bytes) if agent.is_live else None
     share = display.share(memory, agent.memory_budget_mb * display.MB)
     p95 = figures.p95 if figures else None
@@ -100,7 +101,7 @@ def word_of(agent: Agent) -> str:
         return "waiting"
     if agent.state in (State.BUSY, State.IDLE, State.STARTING) and agent.desired == Desired.PAUSED:
         return "pausing"
-    return agent.state
+    return outcome_of(agent.state, agent.desired)
 
 
 def now_of(agent: Agent) -> str:
