@@ -25,6 +25,7 @@ from apps.waves.queries import progress_of_all
 
 log = logging.getLogger(__name__)
 
+LONG_TEXTS = ("prompt", "command")  # of waves and agents: lists show none of them
 TYPICAL_BUDGET = 400 * MB  # what "one more agent" means where no preset is chosen yet
 
 
@@ -41,7 +42,7 @@ class Moment:
 
     @cached_property
     def open_waves(self) -> list[Wave]:
-        return list(Wave.objects.open().select_related("repository").order_by("id"))
+        return list(Wave.objects.open().defer(*LONG_TEXTS).select_related("repository").order_by("id"))
 
     @cached_property
     def hosts(self) -> list[Host]:

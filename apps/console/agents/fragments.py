@@ -19,6 +19,7 @@ from apps.console.charts import agent_chart_data
 from apps.console.moment import Moment, count_states, read_agent_charts
 from apps.console.regions import Fragment, Region, View
 from apps.events.models import Event
+from apps.fleet.domain.outcome import outcome_of
 from apps.fleet.models import Agent
 from apps.lib.text import plain_text
 
@@ -79,7 +80,7 @@ def agent_of(view: View) -> Agent:
 
 def agent_head(view: View, moment: Moment) -> Fragment:
     agent = agent_of(view)
-    sign, tone = display.STATE_SIGNS[agent.state]
+    sign, tone = display.STATE_SIGNS[outcome_of(agent.state, agent.desired)]
     context = {
         "view": view,
         "agent": agent,
