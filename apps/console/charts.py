@@ -12,6 +12,7 @@ from apps.telemetry.snapshot import Charts, Snapshot
 
 MAX_SERIES = 4  # colours that the eye keeps apart; the rest is drawn as one
 REST = "others"
+NO_WAIT = "no lock wait in this span"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def chart_data(snapshot: Snapshot | None, memory_limit: int | None) -> str:
             "times": [round(at, 1) for at in charts.times],
             "throughput": {"stacked": top_series(charts.throughput)},
             "latency": latency_lines(charts),
-            "wait": {"stacked": top_series(charts.wait)},
+            "wait": {"stacked": top_series(charts.wait), "empty": NO_WAIT},
             "memory": {"lines": {"agents": memory}, **limit_line(memory_limit)},
         }
     )
@@ -67,7 +68,7 @@ def agent_chart_data(charts: AgentCharts | None, budget_mb: int) -> str:
                 "empty": "no operations in this span",
             },
             "latency": {**latency_lines(charts), "empty": "no operations in this span"},
-            "wait": {"lines": top_series(charts.wait), "empty": "no lock wait in this span"},
+            "wait": {"lines": top_series(charts.wait), "empty": NO_WAIT},
             "memory": {
                 "lines": {"memory": memory},
                 "target": budget_mb,

@@ -68,7 +68,7 @@ function fade(hex) {
   return `${hex}${alpha}`;
 }
 
-function layout(chart, top, unit) {
+function layout(chart, top, unit, width) {
   const quiet = colour("--quiet");
   const drawsTarget = chart.target && chart.target <= top * FAR;
   const ceiling = Math.max(top, drawsTarget ? chart.target : 0) * 1.12 || 1;
@@ -83,7 +83,8 @@ function layout(chart, top, unit) {
       type: "date",
       range: [localTime(data.times[0]), localTime(data.times[data.times.length - 1])],
       // Labels with seconds are wide, and two alike say nothing.
-      nticks: window.innerWidth < 500 ? 4 : 6,
+      nticks: width < 260 ? 3 : width < 420 ? 4 : 6,
+      tickangle: 0,
       tickformat: data.times[data.times.length - 1] - data.times[0] < 900 ? "%H:%M:%S" : "%H:%M",
       showgrid: false,
       zeroline: false,
@@ -149,7 +150,7 @@ function draw(key) {
     return;
   }
   const top = highest(chart);
-  Plotly.react(plot, traces(chart), layout(chart, top, figure.dataset.axis), { staticPlot: true, responsive: true });
+  Plotly.react(plot, traces(chart), layout(chart, top, figure.dataset.axis, plot.clientWidth), { staticPlot: true, responsive: true });
   plot.setAttribute("aria-label", `${figure.querySelector("b").textContent}: up to ${readable(top)} ${figure.dataset.axis} in this span`);
   legend(figure, chart);
   cross(figure);

@@ -1,18 +1,22 @@
 """The page of one agent: what it changed, its facts, and what can be done to it."""
 
 import json
+import random
 import re
 from html import unescape
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from apps.console import display
 from apps.console.agents.changes import lines_of
+from apps.console.agents.rows import now_of, row_of
 from apps.events.models import Event
 from apps.fleet.models import Desired, State
 from apps.lib.redis import connection
 from apps.telemetry.agent_charts import ASKED
-from tests.console.figures import made_up_agent_charts, publish_agent_charts
+from tests.console.figures import agent_figures, made_up_agent_charts, publish_agent_charts
 from tests.factories import make_agent, make_repository, make_workspace
 
 pytestmark = pytest.mark.django_db
@@ -186,3 +190,20 @@ def test_it_shows_what_an_operator_needs_to_go_there(operator):
     assert "pid 4711" in html
     assert "yard/w1/agent-01" in html
     assert "--operations &#x27;3 of them&#x27;" in html
+
+
+def test_a_row_shows_no_rate_of_an_agent_that_never_reported_an_operation():
+    figures = agent_figures(random.Random(1))
+    silent = replace(figures, operations=0, throughput=0.0, last_at=None)
+    idle = replace(silent, last_at=1_800_000_000.0)
+
+    assert row_of(make_agent(), silent, "").rate == display.NONE
+    assert row_of(make_agent(), idle, "").rate == "0.0"
+
+
+def test_a_row_of_an_agent_that_ended_says_why_and_what_it_said_last():
+    ended = make_agent(state=State.EXITED, reason="done", activity="did 40 operations")
+    failed = make_agent(state=State.FAILED, reason="exit 3, last: no such module", activity="no such module")
+
+    assert now_of(ended) == "done · did 40 operations"
+    assert now_of(failed) == "exit 3, last: no such module"

@@ -198,6 +198,14 @@ def test_it_shows_how_each_step_came_up(operator):
     assert "2 to start" in html
 
 
+def test_it_shows_the_command_as_a_shell_would_take_it(operator):
+    make_wave("w1", command=["sh", "-c", 'echo "a" >&2'])
+
+    html = operator.get("/waves/w1/").content.decode()
+
+    assert "<code>sh -c &#x27;echo &quot;a&quot; &gt;&amp;2&#x27;</code>" in html
+
+
 def test_it_tells_the_stopped_from_those_that_ended_well(operator):
     wave = make_wave("w1", state=WaveState.DONE, ended_at=datetime.now(UTC))
     make_member(wave, state=State.EXITED)

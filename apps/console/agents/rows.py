@@ -77,7 +77,7 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
         label=plain_text(label, 80),
         role=plain_text(agent.role, 40),
         now=now_of(agent),
-        rate=display.rate(figures.throughput if figures else None),
+        rate=display.rate(figures.throughput if figures and reports(figures) else None),
         spark=display.sparkline(figures.sparkline) if figures else "",
         p95=display.milliseconds(p95),
         p95_tone="bad" if p95 is not None and p95 > LATENCY_TARGET_MS else "",
@@ -90,6 +90,11 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
         cost=display.money(agent.cost_usd),
         verbs=verbs_of(agent),
     )
+
+
+def reports(figures: AgentFigures) -> bool:
+    """Whether it tells of its operations at all: who never did may work hard, so 0 would be made up."""
+    return figures.operations > 0 or figures.last_at is not None
 
 
 def verbs_of(agent: Agent) -> str:
@@ -106,6 +111,8 @@ def word_of(agent: Agent) -> str:
 
 def now_of(agent: Agent) -> str:
     """What it does, or why it is where it is."""
+    if agent.state == State.EXITED:
+        return plain_text(" · ".join(filter(None, (agent.reason, agent.activity))), 120)
     if agent.is_ended or agent.state in (State.PAUSED, State.STOPPING):
         return plain_text(agent.reason or agent.activity, 120)
     text = plain_text(agent.activity or agent.reason, 120)

@@ -1,3 +1,4 @@
+import shlex
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -45,6 +46,7 @@ def wave(request: HttpRequest, label: str) -> HttpResponse:
         regions,
         wave=shown,
         facts=facts_of(shown),
+        command=shlex.join(map(str, shown.command)),
         charts=(THROUGHPUT,),
         filter_state=request.GET.get("state", ""),
         filter_text=request.GET.get("q", "")[:60],
