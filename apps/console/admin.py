@@ -6,12 +6,14 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.access.models import ApiToken, Membership
 from apps.access.roles import actor_for
 from apps.capacity.models import Lease
 from apps.console.admin_site import is_admin
+from apps.console.moment import LONG_TEXTS
 from apps.events.actions import Fact, record
 from apps.events.models import Event
 from apps.fleet.models import Agent, Host
@@ -99,16 +101,18 @@ class People(ForAdmins, UserAdmin):
     )
     filter_horizontal = ()
     inlines = (MembershipInline,)
+    list_select_related = ("membership",)
 
     @admin.display(ordering="membership__role")
     def role(self, user: User) -> str:
-        membership = Membership.objects.filter(user=user).first()
+        membership = getattr(user, "membership", None)
         return membership.get_role_display() if membership else "none"
 
 
 @admin.register(Membership)
 class Memberships(ForAdmins):
     list_display = ("user", "role")
+    list_select_related = ("user",)
     list_filter = ("role",)
     autocomplete_fields = ("user",)
 
@@ -116,6 +120,7 @@ class Memberships(ForAdmins):
 @admin.register(ApiToken)
 class ApiTokens(ReadOnly):
     list_display = ("name", "user", "role", "created_at", "last_used_at", "expires_at", "revoked_at")
+    list_select_related = ("user",)
     exclude = ("token_hash",)
 
 
@@ -140,12 +145,18 @@ class Agents(ReadOnly):
     search_fields = ("name", "reason")
     exclude = ("token_hash",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
+        return super().get_queryset(request).defer(*LONG_TEXTS)
+
 
 @admin.register(Wave)
 class Waves(ReadOnly):
     list_display = ("label", "state", "preset", "repository", "size", "created_by", "created_at")
     list_filter = ("state", "preset")
     list_select_related = ("repository",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Wave]:
+        return super().get_queryset(request).defer(*LONG_TEXTS)
 
 
 @admin.register(Repository)

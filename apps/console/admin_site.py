@@ -15,8 +15,13 @@ from apps.events.domain.actor import Role
 
 
 def is_admin(request: HttpRequest) -> bool:
-    role = role_of(request.user)
-    return role is not None and role >= Role.ADMIN
+    """Read once a request: Django asks some dozen times, for each kind of row."""
+    pk, known = getattr(request, "yard_admin", (None, False))
+    if pk is None or pk != request.user.pk:
+        role = role_of(request.user)
+        known = role is not None and role >= Role.ADMIN
+        request.yard_admin = (request.user.pk, known)  # type: ignore[attr-defined]
+    return bool(known)
 
 
 class YardAdminSite(AdminSite):

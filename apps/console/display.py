@@ -64,7 +64,7 @@ def plural(count: int, word: str) -> str:
     return f"{number(count)} {word}{'' if count == 1 else 's'}"
 
 
-# state -> sign, tone (a class of the style sheet). A word stands beside each sign: colour says nothing alone.
+# outcome -> sign, tone (a class of the style sheet). A word stands beside each sign: colour says nothing alone.
 STATE_SIGNS = {
     "planned": ("·", "quiet"),
     "preparing": ("◔", "quiet"),
@@ -76,6 +76,7 @@ STATE_SIGNS = {
     "paused": ("❙❙", "warn"),
     "stopping": ("◍", "warn"),
     "exited": ("✓", "quiet"),
+    "stopped": ("■", "quiet"),
     "failed": ("✕", "bad"),
     "lost": ("?", "bad"),
 }

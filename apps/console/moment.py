@@ -14,8 +14,10 @@ from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
 from apps.fleet.models import LIVE, Agent, Host
 from apps.fleet.readings import promised_to, reading_of
-from apps.lib.redis import connection
+from apps.lib.redis import RedisUnavailable, connection
+from apps.telemetry import agent_charts
 from apps.telemetry import snapshot as snapshots
+from apps.telemetry.agent_charts import AgentCharts
 from apps.telemetry.snapshot import Snapshot
 from apps.waves.domain.progress import Progress
 from apps.waves.models import Wave
@@ -23,6 +25,7 @@ from apps.waves.queries import progress_of_all
 
 log = logging.getLogger(__name__)
 
+LONG_TEXTS = ("prompt", "command")  # of waves and agents: lists show none of them
 TYPICAL_BUDGET = 400 * MB  # what "one more agent" means where no preset is chosen yet
 
 
@@ -39,7 +42,7 @@ class Moment:
 
     @cached_property
     def open_waves(self) -> list[Wave]:
-        return list(Wave.objects.open().select_related("repository").order_by("id"))
+        return list(Wave.objects.open().defer(*LONG_TEXTS).select_related("repository").order_by("id"))
 
     @cached_property
     def hosts(self) -> list[Host]:
@@ -110,4 +113,13 @@ def read_snapshot(window: int) -> Snapshot | None:
         return snapshots.decode(data) if isinstance(data, bytes) else None
     except (redis.RedisError, msgspec.MsgspecError) as error:
         log.debug("no figures: %s", error)
+        return None
+
+
+def read_agent_charts(pk: int, window: int) -> AgentCharts | None:
+    """The lines of one agent; None when there are none (yet), or Redis is away."""
+    try:
+        return agent_charts.read(pk, window)
+    except (RedisUnavailable, msgspec.MsgspecError) as error:
+        log.debug("no charts: %s", error)
         return None

@@ -11,7 +11,7 @@ from apps.fleet import logs
 from apps.fleet.actions.operate import VERBS, drain_host
 from apps.fleet.models import Agent, Host
 from apps.fleet.places import run_dir
-from apps.fleet.serial import agent_data, host_data
+from apps.fleet.serial import AGENT_FIELDS, agent_data, host_data
 
 Verb = Literal["pause", "resume", "stop", "kill", "restart"]
 agents = Router(tags=["agents"])
@@ -86,7 +86,8 @@ class DrainIn(Schema):
 
 @agents.get("", response=list[AgentOut], summary="List agents")
 def list_agents(request: HttpRequest, wave: str = "", state: str = "", limit: int = 1000) -> Any:
-    rows = Agent.objects.select_related("host").order_by("pk")
+    # Not the long texts of ten thousand agents.
+    rows = Agent.objects.select_related("host").only("host__name", *AGENT_FIELDS).order_by("pk")
     if wave:
         rows = rows.filter(group=wave)
     if state:

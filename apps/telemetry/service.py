@@ -11,10 +11,11 @@ from apps.lib import hints
 from apps.lib.redis import RedisUnavailable
 from apps.telemetry import actions
 from apps.telemetry.actions import Mark
+from apps.telemetry.agent_charts import Desk
 from apps.telemetry.domain.live import FORGET_SECONDS, Live
 from apps.telemetry.domain.pending import EntryId, Pending
 from apps.telemetry.domain.series import TEN, floor_to
-from apps.telemetry.domain.window import WINDOWS
+from apps.telemetry.domain.window import WINDOWS, Window
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.ingest import STREAM, forget_silent
 from apps.telemetry.rebuild import START, restart, restored
@@ -34,6 +35,7 @@ class Telemetry:
 
     def __init__(self, client: redis.Redis, *, tick_seconds: float) -> None:
         self.stream = Stream(client)
+        self.desk = Desk(client)
         self.tick_seconds = tick_seconds
         self.live = Live()
         self.pending = Pending()
@@ -118,14 +120,19 @@ class Telemetry:
         self.stream.trim(now=before, counted_from=floor_to(last_id[0] / 1000, TEN))
 
     def _publish(self, now: float) -> None:
-        for window in WINDOWS.values():
-            due = self._published.get(window.seconds, 0.0) + max(window.every, self.tick_seconds)
-            if now < due - self.tick_seconds / 2:
-                continue
-            self._published[window.seconds] = now
-            snapshot = self.live.snapshot(window.seconds, now, tick=int(now / self.tick_seconds))
-            self.stream.client.set(key(window.seconds), encode(snapshot))
-            hints.send(self.stream.client, "telemetry", window.seconds)
+        due = {window.seconds for window in WINDOWS.values() if self._is_due(window, now)}
+        # Before the snapshots, so that one hint tells readers of both.
+        answered = self.desk.answer(self.live, now, due)
+        for seconds in sorted(due):
+            self._published[seconds] = now
+            snapshot = self.live.snapshot(seconds, now, tick=int(now / self.tick_seconds))
+            self.stream.client.set(key(seconds), encode(snapshot))
+        for seconds in sorted(due | answered):
+            hints.send(self.stream.client, "telemetry", seconds)
+
+    def _is_due(self, window: Window, now: float) -> bool:
+        due = self._published.get(window.seconds, 0.0) + max(window.every, self.tick_seconds)
+        return now >= due - self.tick_seconds / 2
 
 
 def run(client: redis.Redis, *, tick_seconds: float, stop: threading.Event) -> None:

@@ -47,7 +47,8 @@ class ProgressOut(Schema):
     running: int
     waiting: int
     paused: int
-    exited: int
+    exited: int = Field(description="ended by themselves, and well")
+    stopped: int = Field(description="ended because somebody asked for it")
     failed: int
     lost: int
     total: int

@@ -2,11 +2,10 @@
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
 
+from apps.fleet.domain.outcome import ASKED_TO_END
 from apps.fleet.models import Desired, State
 from apps.waves.domain.stepping import Place, fell_at_once
 from apps.waves.models import Wave
-
-ASKED_TO_END = (Desired.STOPPED, Desired.KILLED)
 
 
 def places_of(wave: Wave) -> list[Place]:

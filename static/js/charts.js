@@ -1,9 +1,9 @@
 // Draws the charts of a page from the data that its live region carries, in one style, with one crosshair for all.
 
-const MARGIN = { l: 40, r: 10, t: 8, b: 22 };
+const MARGIN = { l: 46, r: 10, t: 8, b: 22 };
 const HEIGHT = 150;
 const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4"];
-const FIXED = { p50: "--series-1", p95: "--series-2", p99: "--bad", others: "--series-4", agents: "--series-1" };
+const FIXED = { p50: "--series-1", p95: "--series-2", p99: "--bad", others: "--series-4", agents: "--series-1", memory: "--series-1", "op/s": "--series-1" };
 const FAR = 2; // a target this many times above the data is named, not drawn: it would flatten the rest
 
 const figures = new Map(Array.from(document.querySelectorAll("[data-chart]"), (figure) => [figure.dataset.chart, figure]));
@@ -47,13 +47,20 @@ function traces(chart) {
   const x = data.times.map(localTime);
   return names.map((name) => ({
     type: "scatter",
-    mode: "lines",
+    mode: chart.stacked ? "lines" : "lines+markers",
     name,
     x,
     y: series[name],
     line: { color: paint[name], width: chart.stacked ? 0.8 : 1.3 },
-    ...(chart.stacked ? { stackgroup: "all", fillcolor: fade(paint[name]) } : { connectgaps: false }),
+    ...(chart.stacked ? { stackgroup: "all", fillcolor: fade(paint[name]) } : alone(series[name], paint[name])),
   }));
+}
+
+// A point between two gaps is no line: it is drawn as a dot.
+function alone(values, colour) {
+  const isGap = (index) => values[index] === null || values[index] === undefined;
+  const size = values.map((_, index) => (isGap(index - 1) && isGap(index + 1) ? 4 : 0));
+  return { connectgaps: false, marker: { size, color: colour, line: { width: 0 } } };
 }
 
 function fade(hex) {
@@ -61,7 +68,7 @@ function fade(hex) {
   return `${hex}${alpha}`;
 }
 
-function layout(chart, top) {
+function layout(chart, top, unit, width) {
   const quiet = colour("--quiet");
   const drawsTarget = chart.target && chart.target <= top * FAR;
   const ceiling = Math.max(top, drawsTarget ? chart.target : 0) * 1.12 || 1;
@@ -76,7 +83,8 @@ function layout(chart, top) {
       type: "date",
       range: [localTime(data.times[0]), localTime(data.times[data.times.length - 1])],
       // Labels with seconds are wide, and two alike say nothing.
-      nticks: window.innerWidth < 500 ? 4 : 6,
+      nticks: width < 260 ? 3 : width < 420 ? 4 : 6,
+      tickangle: 0,
       tickformat: data.times[data.times.length - 1] - data.times[0] < 900 ? "%H:%M:%S" : "%H:%M",
       showgrid: false,
       zeroline: false,
@@ -89,6 +97,8 @@ function layout(chart, top) {
       zeroline: false,
       fixedrange: true,
       tickformat: ceiling >= 10000 ? "~s" : "",
+      ticksuffix: ` ${unit}`,
+      showticksuffix: "last",
     },
     shapes: drawsTarget ? [targetLine(chart.target)] : [],
     annotations: chart.word ? [targetWord(chart, drawsTarget)] : [],
@@ -134,13 +144,14 @@ function draw(key) {
   const chart = data[key];
   figure.classList.toggle("no-data", isEmpty(chart));
   if (isEmpty(chart)) {
+    figure.dataset.empty = (data.times.length > 1 && chart?.empty) || data.empty || "no samples in this span";
     Plotly.purge(plot);
     figure.querySelector(".keys").replaceChildren();
     return;
   }
   const top = highest(chart);
-  Plotly.react(plot, traces(chart), layout(chart, top), { staticPlot: true, responsive: true });
-  plot.setAttribute("aria-label", `${figure.querySelector("b").textContent}: up to ${readable(top)} in this span`);
+  Plotly.react(plot, traces(chart), layout(chart, top, figure.dataset.axis, plot.clientWidth), { staticPlot: true, responsive: true });
+  plot.setAttribute("aria-label", `${figure.querySelector("b").textContent}: up to ${readable(top)} ${figure.dataset.axis} in this span`);
   legend(figure, chart);
   cross(figure);
 }

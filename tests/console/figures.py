@@ -5,7 +5,8 @@ import random
 from collections.abc import Iterable
 
 from apps.lib.redis import connection
-from apps.telemetry import snapshot
+from apps.telemetry import agent_charts, snapshot
+from apps.telemetry.agent_charts import AgentCharts
 from apps.telemetry.snapshot import AgentFigures, Charts, Snapshot, Totals
 
 KINDS = ("build slot", "git ref", "shared state")
@@ -72,6 +73,7 @@ def totals(by_agent: dict[int, AgentFigures]) -> Totals:
         cpu=3.0,
         load_balance=0.86,
         coordination_efficiency=None,
+        throughput_before=None,
     )
 
 
@@ -95,6 +97,33 @@ def charts(waves: Iterable[str], window: int, at: float, chance: random.Random) 
         wait={kind: line(0.8 - index * 0.25, 0.2) for index, kind in enumerate(KINDS)},
         memory=[value * 1024**3 for value in line(4.1, 0.2)],
     )
+
+
+def made_up_agent_charts(agent: int, *, window: int = 300, at: float = 1_800_000_000.0) -> AgentCharts:
+    """Sixty points of work, with a gap of two in the middle."""
+    step = window / 60
+    gap = {30, 31}
+
+    def line(level: float) -> list[float | None]:
+        return [None if place in gap else level + place % 3 for place in range(60)]
+
+    return AgentCharts(
+        agent=agent,
+        window=window,
+        at=at,
+        times=[at - window + place * step for place in range(60)],
+        throughput=line(2.0),
+        p50=line(6.0),
+        p95=line(20.0),
+        p99=line(40.0),
+        wait={"build slot": line(0.1)},
+        memory=[None if value is None else value * 1024**2 for value in line(120.0)],
+    )
+
+
+def publish_agent_charts(made_up: AgentCharts) -> None:
+    key = agent_charts.key(made_up.agent, made_up.window)
+    connection().set(key, agent_charts.encode(made_up))
 
 
 def publish(made_up: Snapshot) -> None:

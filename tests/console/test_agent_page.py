@@ -1,15 +1,25 @@
 """The page of one agent: what it changed, its facts, and what can be done to it."""
 
 import json
+import random
+import re
+from html import unescape
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from apps.console import display
 from apps.console.agents.changes import lines_of
+from apps.console.agents.rows import now_of, row_of
 from apps.events.models import Event
 from apps.fleet.models import Desired, State
 from apps.lib import questions
 from apps.lib.questions import NoAnswer
+from apps.lib.redis import connection
+from apps.telemetry.agent_charts import ASKED
 from apps.workspaces import changes
+from tests.console.figures import agent_figures, made_up_agent_charts, publish_agent_charts
 from tests.factories import make_agent, make_repository, make_workspace
 
 pytestmark = pytest.mark.django_db
@@ -166,6 +176,43 @@ def test_it_offers_only_what_makes_sense(operator, state, desired, verbs):
     } == verbs
 
 
+def charts_on(client, agent, query: str = "") -> dict[str, Any]:
+    html = client.get(f"/live/agent_charts/?pk={agent.pk}{query}").content.decode()
+    return json.loads(unescape(re.search(r'data-charts="([^"]*)"', html)[1]))
+
+
+def test_it_draws_what_the_agent_did_and_leaves_gaps_open(viewer, redis_server):
+    agent = make_agent(memory_budget_mb=300)
+    publish_agent_charts(made_up_agent_charts(agent.pk))
+
+    data = charts_on(viewer, agent)
+
+    assert len(data["times"]) == 60
+    assert data["throughput"]["lines"]["op/s"][29:33] == [4.0, None, None, 4.0]
+    assert set(data["latency"]["lines"]) == {"p50", "p95", "p99"}
+    assert data["wait"]["lines"]["build slot"][30] is None
+    assert data["memory"]["lines"]["memory"][:2] == [120.0, 121.0]
+    assert data["memory"]["target"] == 300
+
+
+def test_it_asks_for_the_window_that_is_looked_at(viewer, redis_server):
+    agent = make_agent()
+    publish_agent_charts(made_up_agent_charts(agent.pk))
+
+    assert charts_on(viewer, agent, "&window=1h") == {"times": [], "empty": "no data yet"}
+    assert connection().smembers(ASKED) == {f"{agent.pk}:3600".encode()}
+
+
+def test_it_says_that_there_is_no_data_where_redis_is_away(viewer):
+    assert charts_on(viewer, make_agent())["empty"] == "no data yet"
+
+
+def test_each_chart_has_its_unit_at_the_axis(viewer):
+    html = viewer.get(f"/agents/{make_agent().pk}/").content.decode()
+
+    assert re.findall(r'data-axis="([^"]*)"', html) == ["op/s", "ms", "s/s", "MB"]
+
+
 def test_it_asks_before_it_kills(operator):
     agent = make_agent("w1/agent-01")
 
@@ -184,3 +231,20 @@ def test_it_shows_what_an_operator_needs_to_go_there(operator):
     assert "pid 4711" in html
     assert "yard/w1/agent-01" in html
     assert "--operations &#x27;3 of them&#x27;" in html
+
+
+def test_a_row_shows_no_rate_of_an_agent_that_never_reported_an_operation():
+    figures = agent_figures(random.Random(1))
+    silent = replace(figures, operations=0, throughput=0.0, last_at=None)
+    idle = replace(silent, last_at=1_800_000_000.0)
+
+    assert row_of(make_agent(), silent, "").rate == display.NONE
+    assert row_of(make_agent(), idle, "").rate == "0.0"
+
+
+def test_a_row_of_an_agent_that_ended_says_why_and_what_it_said_last():
+    ended = make_agent(state=State.EXITED, reason="done", activity="did 40 operations")
+    failed = make_agent(state=State.FAILED, reason="exit 3, last: no such module", activity="no such module")
+
+    assert now_of(ended) == "done · did 40 operations"
+    assert now_of(failed) == "exit 3, last: no such module"

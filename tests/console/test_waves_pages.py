@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+from datetime import UTC, datetime
 
 import pytest
 
+from apps.fleet.models import Desired, State
 from apps.waves.models import Wave, WaveState
 from tests.factories import make_host, make_member, make_repository, make_wave
 
@@ -194,3 +196,26 @@ def test_it_shows_how_each_step_came_up(operator):
 
     assert "1 up · 1 failed" in html
     assert "2 to start" in html
+
+
+def test_it_shows_the_command_as_a_shell_would_take_it(operator):
+    make_wave("w1", command=["sh", "-c", 'echo "a" >&2'])
+
+    html = operator.get("/waves/w1/").content.decode()
+
+    assert "<code>sh -c &#x27;echo &quot;a&quot; &gt;&amp;2&#x27;</code>" in html
+
+
+def test_it_tells_the_stopped_from_those_that_ended_well(operator):
+    wave = make_wave("w1", state=WaveState.DONE, ended_at=datetime.now(UTC))
+    make_member(wave, state=State.EXITED)
+    for desired in (Desired.STOPPED, Desired.KILLED):
+        stopped = make_member(wave, state=State.EXITED, desired=desired)
+
+    page = operator.get("/waves/w1/").content.decode()
+
+    assert "1 ended well · 2 stopped" in operator.get("/live/wave_steps/?wave=w1").content.decode()
+    assert "1 of 3 ended well, 2 stopped" in operator.get("/live/yard_finished/").content.decode()
+    assert 'title="1 ended well, 2 stopped"' in page
+    assert page.count("</span> stopped</td>") == 2
+    assert "</span> stopped</span>" in operator.get(f"/agents/{stopped.pk}/").content.decode()

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps.console import display
-from apps.console.charts import chart_data, top_series, trend
+from apps.console.charts import chart_data, top_series
 from apps.console.moment import Moment
 from apps.console.regions import View
 from apps.console.yard.attention import items
-from apps.console.yard.numbers import numbers
+from apps.console.yard.numbers import numbers, versus_before
 from apps.events.domain.actor import Role
 from apps.fleet.models import State
 from apps.waves.models import WaveState
@@ -146,13 +146,31 @@ def test_it_gives_charts_the_target_and_the_limit():
     assert json.loads(chart_data(None, None)) == {"times": []}
 
 
-def test_it_tells_the_trend_within_the_window():
-    snapshot = made_up_snapshot([], [])
-    snapshot.charts.throughput = {"w1": [1.0, 1.0, 2.0, 2.0], "w2": [1.0, 1.0, 1.0, 1.0]}
-    assert trend(snapshot.charts) == pytest.approx(50.0)
+@pytest.mark.parametrize(
+    ("now", "before", "text"),
+    [
+        (15.0, 10.0, "+50 % on the 5 min before"),
+        (8.0, 10.0, "−20 % on the 5 min before"),
+        (10.2, 10.0, "as in the 5 min before"),
+        (10.0, 0.0, ""),
+        (10.0, None, ""),
+    ],
+)
+def test_it_compares_throughput_with_the_equally_long_period_before(now, before, text):
+    assert versus_before(now, before, "5 min") == text
 
-    snapshot.charts.throughput = {"w1": [0.0, 0.0, 2.0, 2.0]}
-    assert trend(snapshot.charts) is None
+
+def test_it_says_how_throughput_changed_only_where_it_knows(redis_server):
+    made_up = made_up_snapshot([1, 2], ["w1"])
+    made_up.totals.throughput_before = made_up.totals.throughput / 2
+    publish(made_up)
+    view = View("yard_numbers", Role.VIEWER)
+
+    assert numbers(view, Moment(now()))[1].note == "+100 % on the 5 min before · balance 0.86"
+
+    made_up.totals.throughput_before = None
+    publish(made_up)
+    assert numbers(view, Moment(now()))[1].note == "balance 0.86"
 
 
 def test_it_leads_through_the_first_run(operator, viewer):

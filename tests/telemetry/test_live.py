@@ -91,6 +91,28 @@ def test_throughput_of_a_young_yard_counts_the_time_it_has_run():
     assert live.snapshot(3600, START + 5, tick=1).totals.throughput == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize("window", [60, 300, 3600])
+def test_throughput_before_is_that_of_the_equally_long_period_before_the_window(window):
+    live, step = Live(), max(1, window // 300)
+    for second in range(0, 3 * window, step):
+        report(live, START + second, *[sample()] * step * (1 if second < 2 * window else 3))
+
+    totals = live.snapshot(window, START + 3 * window, tick=1).totals
+
+    assert totals.throughput == pytest.approx(3.0, rel=0.02)
+    assert totals.throughput_before == pytest.approx(1.0, rel=0.02)
+
+
+def test_nothing_is_said_of_a_period_before_that_the_yard_did_not_see_all_of():
+    live = Live()
+    for second in range(119):
+        report(live, START + second, sample())
+    assert live.snapshot(60, START + 119, tick=1).totals.throughput_before is None
+    assert live.snapshot(60, START + 120, tick=2).totals.throughput_before == pytest.approx(59 / 60, abs=0.02)
+
+    assert live.snapshot(86_400, START + 120, tick=3).totals.throughput_before is None
+
+
 def test_it_tells_errors_from_failures_on_purpose():
     live = Live()
     report(

@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from apps.telemetry.actions import KEPT_SECONDS
-from apps.telemetry.domain.figures import AgentFigures, Charts, Figures, Snapshot, Totals
+from apps.telemetry.agent_charts import ASKED_SECONDS
+from apps.telemetry.domain.agent_charts import HELD_SECONDS
+from apps.telemetry.domain.figures import AgentCharts, AgentFigures, Charts, Figures, Snapshot, Totals
 from apps.telemetry.domain.live import FRESH_SECONDS, MAX_AGENTS
 from apps.telemetry.domain.tally import MAX_GROUPS, MAX_WAIT_KINDS
 from apps.telemetry.domain.window import SPARKLINE_POINTS, WINDOWS
@@ -34,6 +36,7 @@ def fields(struct: type[msgspec.Struct]) -> list[str]:
         ("Of an agent alone", [name for name in fields(AgentFigures) if name not in fields(Figures)]),
         ("Of the yard alone", [name for name in fields(Totals) if name not in fields(Figures)]),
         ("Charts", fields(Charts)),
+        ("Charts of one agent", fields(AgentCharts)),
         ("Snapshot", fields(Snapshot)),
     ],
 )
@@ -64,6 +67,8 @@ def test_retention_is_that_of_the_code():
         f"Beyond {MAX_WAIT_KINDS} kinds",
         f"more than {FRESH_SECONDS:.0f} s old",
         f"at most {MAX_AGENTS:,}",
+        f"last {ASKED_SECONDS:.0f} s",
+        f"points\nof {HELD_SECONDS} s and less, a sign counts for {HELD_SECONDS} s",
     ],
 )
 def test_the_bounds_are_those_of_the_code(sentence):

@@ -16,9 +16,10 @@ from apps.console.agents.rows import ROW_FIELDS, VERBS, word_of
 from apps.console.agents.selection import FIGURE_SORTS, by_figure, chips, in_order, is_filtered, matching
 from apps.console.agents.table import table_of
 from apps.console.charts import agent_chart_data
-from apps.console.moment import Moment, count_states
+from apps.console.moment import Moment, count_states, read_agent_charts
 from apps.console.regions import Fragment, Region, View
 from apps.events.models import Event
+from apps.fleet.domain.outcome import outcome_of
 from apps.fleet.models import Agent
 from apps.lib.text import plain_text
 
@@ -79,7 +80,7 @@ def agent_of(view: View) -> Agent:
 
 def agent_head(view: View, moment: Moment) -> Fragment:
     agent = agent_of(view)
-    sign, tone = display.STATE_SIGNS[agent.state]
+    sign, tone = display.STATE_SIGNS[outcome_of(agent.state, agent.desired)]
     context = {
         "view": view,
         "agent": agent,
@@ -99,9 +100,8 @@ def agent_facts(view: View, moment: Moment) -> Fragment:
 
 
 def agent_charts(view: View, moment: Moment) -> Fragment:
-    snapshot = moment.snapshot(view.window)
-    figures = snapshot.agents.get(int(view.get("pk") or 0)) if snapshot else None
-    data = agent_chart_data(snapshot, figures)
+    agent = agent_of(view)
+    data = agent_chart_data(read_agent_charts(agent.pk, view.window), agent.memory_budget_mb)
     return Fragment.simple(render_to_string("console/charts_data.html", {"view": view, "data": data}))
 
 

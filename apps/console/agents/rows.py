@@ -8,6 +8,7 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
 from apps.console import display, links
+from apps.fleet.domain.outcome import outcome_of
 from apps.fleet.models import Agent, Desired, State
 from apps.lib.text import plain_text
 from apps.telemetry.snapshot import AgentFigures
@@ -61,7 +62,7 @@ class Row:
 
 
 def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
-    sign, tone = display.STATE_SIGNS[agent.state]
+    sign, tone = display.STATE_SIGNS[outcome_of(agent.state, agent.desired)]
     memory = ((figures.memory if figures else 0) or agent.memory_bytes) if agent.is_live else None
     share = display.share(memory, agent.memory_budget_mb * display.MB)
     p95 = figures.p95 if figures else None
@@ -76,7 +77,7 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
         label=plain_text(label, 80),
         role=plain_text(agent.role, 40),
         now=now_of(agent),
-        rate=display.rate(figures.throughput if figures else None),
+        rate=display.rate(figures.throughput if figures and reports(figures) else None),
         spark=display.sparkline(figures.sparkline) if figures else "",
         p95=display.milliseconds(p95),
         p95_tone="bad" if p95 is not None and p95 > LATENCY_TARGET_MS else "",
@@ -91,6 +92,11 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
     )
 
 
+def reports(figures: AgentFigures) -> bool:
+    """Whether it tells of its operations at all: who never did may work hard, so 0 would be made up."""
+    return figures.operations > 0 or figures.last_at is not None
+
+
 def verbs_of(agent: Agent) -> str:
     return " ".join(verb for verb in VERBS if agent.can(verb))
 
@@ -100,11 +106,13 @@ def word_of(agent: Agent) -> str:
         return "waiting"
     if agent.state in (State.BUSY, State.IDLE, State.STARTING) and agent.desired == Desired.PAUSED:
         return "pausing"
-    return agent.state
+    return outcome_of(agent.state, agent.desired)
 
 
 def now_of(agent: Agent) -> str:
     """What it does, or why it is where it is."""
+    if agent.state == State.EXITED:
+        return plain_text(" · ".join(filter(None, (agent.reason, agent.activity))), 120)
     if agent.is_ended or agent.state in (State.PAUSED, State.STOPPING):
         return plain_text(agent.reason or agent.activity, 120)
     text = plain_text(agent.activity or agent.reason, 120)

@@ -10,7 +10,7 @@ from apps.console import links
 from apps.console.agents import log
 from apps.console.agents.changes import changes_of
 from apps.console.agents.selection import SORTS
-from apps.console.charts import Chart
+from apps.console.charts import AGENT_CHARTS
 from apps.console.moment import Moment
 from apps.console.pages import act, now, page
 from apps.events.domain.actor import Actor
@@ -27,7 +27,6 @@ SAID = {
     "kill": "{} is being ended.",
     "restart": "{} starts again.",
 }
-THROUGHPUT = Chart("throughput", "Throughput", "operations/s of this agent")
 
 
 @require_safe
@@ -62,7 +61,7 @@ def agent(request: HttpRequest, pk: int) -> HttpResponse:
         {name: {"pk": str(pk)} for name in regions},
         agent=shown,
         prompt=shown.prompt,
-        charts=(THROUGHPUT,),
+        charts=AGENT_CHARTS,
         log=log.newest(run_dir(shown, start)),
         start=start,
         starts=range(max(1, shown.epoch - 9), shown.epoch + 1),

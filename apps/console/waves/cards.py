@@ -31,6 +31,7 @@ class Segment:
 def segments(progress: Progress) -> list[Segment]:
     pieces = (
         ("ended well", "good", progress.exited),
+        ("stopped", "stopped", progress.stopped),
         ("running", "run", progress.running + progress.starting),
         ("paused", "warn", progress.paused),
         ("waiting for input", "wait", progress.waiting),
@@ -56,6 +57,12 @@ def progress_words(wave: Wave, progress: Progress) -> str:
     if progress.live and not progress.ended:
         return f"{progress.live} of {progress.total} up"
     return done
+
+
+def ended_words(progress: Progress) -> str:
+    """As in "5 of 8 ended well, 3 stopped"."""
+    stopped = f", {progress.stopped} stopped" if progress.stopped else ""
+    return f"{progress.exited} of {progress.total} ended well{stopped}"
 
 
 def note_of(wave: Wave) -> str:
@@ -114,7 +121,7 @@ def finished_lines(waves: Sequence[Wave]) -> list[dict[str, Any]]:
                 "state": wave.state,
                 "segments": segments(progress),
                 "bar": bar_words(progress),
-                "words": f"{progress.exited} of {progress.total} ended well",
+                "words": ended_words(progress),
             }
         )
     return lines

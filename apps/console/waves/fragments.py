@@ -12,10 +12,11 @@ from django.template.loader import render_to_string
 
 from apps.console.agents.fragments import agents_fragment
 from apps.console.charts import compact, rounded
-from apps.console.moment import Moment, count_states
+from apps.console.moment import LONG_TEXTS, Moment, count_states
 from apps.console.regions import Fragment, Region, View
 from apps.console.waves.cards import finished_lines, head_html
 from apps.events.models import Event
+from apps.fleet.domain.outcome import outcome_of
 from apps.fleet.models import LIVE, UNSTARTED, Agent
 from apps.waves.models import OPEN, Member, Wave
 from apps.waves.queries import progress
@@ -27,7 +28,7 @@ STATES = {"open": OPEN, "done": ("done",), "failed": ("failed", "aborted")}
 
 
 def waves_table(view: View, moment: Moment) -> Fragment:
-    waves = Wave.objects.select_related("repository").order_by("-id")
+    waves = Wave.objects.defer(*LONG_TEXTS).select_related("repository").order_by("-id")
     if view.get("state") in STATES:
         waves = waves.filter(state__in=STATES[view.get("state")])
     shown = Paginator(waves, PAGE).get_page(view.page)
@@ -46,7 +47,7 @@ def waves_table(view: View, moment: Moment) -> Fragment:
 
 
 def wave_of(view: View) -> Wave:
-    wave = Wave.objects.select_related("repository").filter(label=view.get("wave")).first()
+    wave = Wave.objects.defer(*LONG_TEXTS).select_related("repository").filter(label=view.get("wave")).first()
     if wave is None:
         raise Http404(f"There is no wave {view.get('wave')}.")
     return wave
@@ -82,6 +83,7 @@ class Step:
             (starting, "starting"),
             (self.sum(LIVE) - starting, "up"),
             (self.counts["exited"], "ended well"),
+            (self.counts["stopped"], "stopped"),
             (failed, "failed"),
         )
         return " · ".join(f"{count} {word}" for count, word in pieces if count)
@@ -90,8 +92,9 @@ class Step:
 def wave_steps(view: View, moment: Moment) -> Fragment:
     steps: dict[int, Step] = {}
     members = Member.objects.filter(wave__label=view.get("wave")).order_by("step")
-    for number, state, count in members.values_list("step", "agent__state").annotate(Count("pk")):
-        steps.setdefault(number, Step(number + 1, Counter())).counts[state] += count
+    by_state = members.values_list("step", "agent__state", "agent__desired").annotate(Count("pk"))
+    for number, state, desired, count in by_state:
+        steps.setdefault(number, Step(number + 1, Counter())).counts[outcome_of(state, desired)] += count
     shown = list(steps.values())[:MAX_STEPS]
     context = {"view": view, "steps": shown, "more": len(steps) - len(shown)}
     return Fragment.simple(render_to_string("console/waves/steps.html", context))

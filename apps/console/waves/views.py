@@ -1,3 +1,4 @@
+import shlex
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -19,7 +20,7 @@ from apps.waves.models import Wave
 from apps.waves.planning import WavePlan, plan_wave
 from apps.workspaces.models import Repository
 
-THROUGHPUT = Chart("throughput", "Throughput", "operations/s of this wave")
+THROUGHPUT = Chart("throughput", "Throughput", "operations/s of this wave", "op/s")
 PLAIN_VERBS = {
     "pause": (actions.pause_wave, "{} is paused."),
     "resume": (actions.resume_wave, "{} goes on."),
@@ -47,6 +48,7 @@ def wave(request: HttpRequest, label: str) -> HttpResponse:
         regions,
         wave=shown,
         facts=facts_of(shown),
+        command=shlex.join(map(str, shown.command)),
         charts=(THROUGHPUT,),
         filter_state=request.GET.get("state", ""),
         filter_text=request.GET.get("q", "")[:60],

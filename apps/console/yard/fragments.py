@@ -10,7 +10,7 @@ from apps.console.agents.rows import ROW_FIELDS
 from apps.console.agents.selection import chips, is_filtered, matching
 from apps.console.agents.table import Table, table_of
 from apps.console.charts import chart_data
-from apps.console.moment import Moment
+from apps.console.moment import LONG_TEXTS, Moment
 from apps.console.regions import Fragment, Region, View
 from apps.console.waves.cards import finished_lines, head_html
 from apps.console.yard.attention import AT_ONCE, MAX_ITEMS, items, summary
@@ -107,7 +107,7 @@ def tables_of(waves: list[Wave], view: View, moment: Moment) -> dict[int, Table]
 
 def finished(view: View, moment: Moment) -> Fragment:
     ended = Wave.objects.exclude(state__in=OPEN).filter(ended_at__gt=moment.now - FINISHED_WITHIN)
-    rows = list(ended.select_related("repository").order_by("-ended_at")[:FINISHED])
+    rows = list(ended.defer(*LONG_TEXTS).select_related("repository").order_by("-ended_at")[:FINISHED])
     context = {"view": view, "lines": finished_lines(rows), "open": bool(moment.open_waves)}
     return Fragment.simple(render_to_string("console/yard/finished.html", context))
 

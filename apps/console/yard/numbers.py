@@ -2,7 +2,6 @@
 
 from apps.console import display, links
 from apps.console.agents.rows import HIGH_WAIT_PCT, LATENCY_TARGET_MS
-from apps.console.charts import trend
 from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
 from apps.console.tiles import Number
@@ -10,6 +9,7 @@ from apps.fleet.models import LIVE, UNSTARTED
 from apps.telemetry.snapshot import Snapshot
 
 HIGH_ERROR_PCT = 5.0
+STEADY_PCT = 3.0
 NO_SAMPLES = "no samples yet"
 
 
@@ -53,12 +53,22 @@ def throughput(snapshot: Snapshot | None, span: str) -> Number:
     href = links.agents_by("throughput")
     if snapshot is None or not snapshot.totals.operations:
         return Number("Throughput", href, display.NONE, "op/s", NO_SAMPLES)
-    change = trend(snapshot.charts)
-    steady = change is None or abs(change) < 3
-    note = f"steady over {span}" if steady else f"{change:+.0f} % over {span}".replace("-", "−")
-    if snapshot.totals.load_balance is not None:
-        note += f" · balance {snapshot.totals.load_balance:.2f}"
-    return Number("Throughput", href, display.rate(snapshot.totals.throughput), "op/s", note)
+    totals = snapshot.totals
+    notes = [versus_before(totals.throughput, totals.throughput_before, span)]
+    if totals.load_balance is not None:
+        notes.append(f"balance {totals.load_balance:.2f}")
+    note = " · ".join(filter(None, notes)) or f"{display.number(totals.operations)} in {span}"
+    return Number("Throughput", href, display.rate(totals.throughput), "op/s", note)
+
+
+def versus_before(now: float, before: float | None, span: str) -> str:
+    """The window against the equally long period before it; empty where there is nothing to compare with."""
+    if not before:
+        return ""
+    change = (now / before - 1) * 100
+    if abs(change) < STEADY_PCT:
+        return f"as in the {span} before"
+    return f"{change:+.0f} % on the {span} before".replace("-", "−")
 
 
 def latency(snapshot: Snapshot | None) -> Number:

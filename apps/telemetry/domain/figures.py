@@ -27,6 +27,7 @@ class AgentFigures(Figures, kw_only=True):
 class Totals(Figures, kw_only=True):
     load_balance: float | None
     coordination_efficiency: float | None
+    throughput_before: float | None = None
 
 
 class Charts(msgspec.Struct, kw_only=True):
@@ -38,6 +39,21 @@ class Charts(msgspec.Struct, kw_only=True):
     p95: list[float | None]
     p99: list[float | None]
     wait: dict[str, list[float]]
+    memory: list[float | None]
+
+
+class AgentCharts(msgspec.Struct, kw_only=True):
+    """Lines of one agent, as long as `times`. None: nothing was heard of it, which isn't the same as 0."""
+
+    agent: int
+    window: int
+    at: float
+    times: list[float]
+    throughput: list[float | None]
+    p50: list[float | None]
+    p95: list[float | None]
+    p99: list[float | None]
+    wait: dict[str, list[float | None]]
     memory: list[float | None]
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import asdict
 
+from apps.telemetry.domain.agent_charts import agent_charts
 from apps.telemetry.domain.charts import charts, sparkline
-from apps.telemetry.domain.figures import AgentFigures, Figures, Snapshot, Totals
+from apps.telemetry.domain.figures import AgentCharts, AgentFigures, Figures, Snapshot, Totals
 from apps.telemetry.domain.sample import Reading
-from apps.telemetry.domain.series import Series
+from apps.telemetry.domain.series import COARSER, Series, floor_to
+from apps.telemetry.domain.signs import Signs
 from apps.telemetry.domain.tally import Tally, total
 from apps.telemetry.domain.window import WINDOWS, Window
 
@@ -33,6 +35,7 @@ class LiveAgent:
     gauged_at: float = 0.0
     read_at: float = 0.0
     series: Series = field(default_factory=Series)
+    signs: Signs = field(default_factory=Signs)
 
     def gauge(self, now: float) -> tuple[int, float]:
         """Bytes and cores, as of now; nothing when the last reading is old."""
@@ -52,11 +55,12 @@ class Live:
         """What an agent reported in one frame."""
         self.advance(at)
         known = self._agent(agent, group, role, at)
+        if tally.memory and at - known.read_at > FRESH_SECONDS:
+            known.memory, known.cpu, known.gauged_at = tally.memory, 0.0, at
+        known.signs.add(self._second, known.gauge(at)[0])
         if not tally.operations:
             return
         known.last_at = at
-        if tally.memory and at - known.read_at > FRESH_SECONDS:
-            known.memory, known.cpu, known.gauged_at = tally.memory, 0.0, at
         known.series.open(self._second).merge(tally)
         yard = self.yard.open(self._second)
         yard.merge(tally)
@@ -69,6 +73,7 @@ class Live:
             known = self._agent(reading.agent, reading.group, reading.role, at)
             known.memory, known.cpu = reading.memory, reading.cpu_cores
             known.read_at = known.gauged_at = at
+            known.signs.add(self._second, reading.memory)
 
     def restore(self, *, step: int, start: int, kept: Iterable[Kept], fold: bool = False) -> None:
         """Puts back what rollups kept of one stretch of time; in order of time, before anything is added.
@@ -83,6 +88,8 @@ class Live:
             whole.add_group(group, tally.operations)
             memory += tally.memory
             known.series.restore(step, start, tally, fold=fold)
+            for kept_step in (step, COARSER[step]) if fold else (step,):
+                known.signs.keep(kept_step, start, tally.memory)
         whole.memory = memory
         self.yard.restore(step, start, whole, fold=fold)
         self.since = min(self.since or start, float(start))
@@ -122,6 +129,16 @@ class Live:
             charts=charts(self.yard, window, end, self._since(end)),
         )
 
+    def agent_charts(self, pk: int, seconds: int, now: float) -> AgentCharts | None:
+        """Of one agent alone, for who looks at it: a snapshot would grow by all agents' lines. None for an
+        agent that was never heard of. Raises KeyError for a window that isn't one of WINDOWS."""
+        window = WINDOWS[seconds]
+        self.advance(now)
+        agent = self.agents.get(pk)
+        if agent is None:
+            return None
+        return agent_charts(pk, agent.series, agent.signs, window, self._second, now)
+
     def _totals(self, agents: Collection[AgentFigures], window: Window, end: int) -> Totals:
         figures = _figures(
             total(self.yard.window(window.start(end), window.step)),
@@ -130,8 +147,25 @@ class Live:
             cpu=sum(agent.cpu for agent in agents),
         )
         balance = load_balance([agent.operations for agent in agents if agent.operations])
-        # No producer measures coordination overhead yet: "no data", and never a number that looks like one.
-        return Totals(**asdict(figures), load_balance=balance, coordination_efficiency=None)
+        return Totals(
+            **asdict(figures),
+            load_balance=balance,
+            # No producer measures coordination overhead yet: "no data", and never a number that looks like one.
+            coordination_efficiency=None,
+            throughput_before=self._throughput_before(window, end),
+        )
+
+    def _throughput_before(self, window: Window, end: int) -> float | None:
+        """Of the equally long period before the window; None where it isn't known all through."""
+        step = window.before_step
+        if step is None:
+            return None
+        last = floor_to(window.start(end), step)
+        first = last - window.seconds
+        if first < self._since(end):
+            return None
+        ring = self.yard.rings[step]
+        return sum(tally.operations for at, tally in ring.since(first) if at < last) / window.seconds
 
     def _agent_figures(self, agent: LiveAgent, window: Window, end: int, now: float) -> AgentFigures:
         memory, cpu = agent.gauge(now)
@@ -160,6 +194,7 @@ class Live:
         self.yard.drop_old(now)
         for pk, agent in list(self.agents.items()):
             agent.series.drop_old(now)
+            agent.signs.drop_old(now)
             if agent.seen_at < now - FORGET_SECONDS:
                 del self.agents[pk]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from apps.telemetry.domain.series import SECOND, SPAN, TEN, ceil_to
+from apps.telemetry.domain.series import LENGTHS, SECOND, SPAN, TEN, ceil_to
 
 SPARKLINE_POINTS = 24
 
@@ -20,6 +20,13 @@ class Window:
     def start(self, end: int) -> int:
         """Where the window that ends at this second starts: a multiple of `step`."""
         return ceil_to(end - self.seconds, self.step)
+
+    @property
+    def before_step(self) -> int | None:
+        """Width of the finest tallies that still reach over the equally long period before this window; None
+        where none do."""
+        reaching = (step for step, length in LENGTHS.items() if step * length >= 2 * self.seconds + step)
+        return next(reaching, None)
 
 
 WINDOWS = {

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Members by what became of them; `eta_seconds` is None until enough have ended to tell."""
+    """Members by what became of them: who was stopped isn't `exited`, see `outcome_of`. `eta_seconds` is None until
+    enough have ended to tell."""
 
     planned: int
     preparing: int
@@ -16,6 +17,7 @@ class Progress:
     waiting: int
     paused: int
     exited: int
+    stopped: int
     failed: int
     lost: int
     eta_seconds: float | None = None
@@ -27,20 +29,21 @@ class Progress:
 
     @property
     def ended(self) -> int:
-        return self.exited + self.failed + self.lost
+        return self.exited + self.stopped + self.failed + self.lost
 
     @property
     def live(self) -> int:
         return self.starting + self.running + self.waiting + self.paused
 
 
+ENDED = ("exited", "stopped", "failed", "lost")
 RUNNING = ("busy", "idle", "stopping")
 
 
-def progress_of(states: dict[str, int], *, elapsed: float | None = None) -> Progress:
-    """`states` counts members by state; `elapsed` is seconds since the wave began."""
-    counts = Counter(states)
-    ended = counts["exited"] + counts["failed"] + counts["lost"]
+def progress_of(outcomes: dict[str, int], *, elapsed: float | None = None) -> Progress:
+    """`outcomes` counts members by outcome; `elapsed` is seconds since the wave began."""
+    counts = Counter(outcomes)
+    ended = sum(counts[outcome] for outcome in ENDED)
     open_ = sum(counts.values()) - ended
     eta = elapsed / ended * open_ if elapsed is not None and ended >= 2 and open_ else None
     return Progress(
@@ -52,6 +55,7 @@ def progress_of(states: dict[str, int], *, elapsed: float | None = None) -> Prog
         waiting=counts["waiting"],
         paused=counts["paused"],
         exited=counts["exited"],
+        stopped=counts["stopped"],
         failed=counts["failed"],
         lost=counts["lost"],
         eta_seconds=eta,

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from apps.fleet.domain.outcome import was_stopped
+
 UNSTARTED = {"planned", "preparing", "ready"}
 ENDED = {"exited", "failed", "lost"}
 PREPARE_AHEAD = 40  # agents that are prepared before their step's turn comes
@@ -134,10 +136,11 @@ def final_state(places: Sequence[Place], *, aborting: bool) -> str:
 
 
 def outcome(places: Sequence[Place]) -> Outcome:
-    exited = [place.asked_to_end for place in places if place.state == "exited"]
+    exited = sum(place.state == "exited" for place in places)
+    stopped = sum(was_stopped(place.state, asked=place.asked_to_end) for place in places)
     return Outcome(
-        well=exited.count(False),
-        stopped=exited.count(True),
+        well=exited - stopped,
+        stopped=stopped,
         failed=sum(place.state == "failed" for place in places),
         lost=sum(place.state == "lost" for place in places),
     )

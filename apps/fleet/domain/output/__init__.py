@@ -5,6 +5,7 @@ from collections.abc import Callable
 from apps.fleet.domain.output.aider import AiderParser
 from apps.fleet.domain.output.claude import ClaudeParser
 from apps.fleet.domain.output.codex import CodexParser
+from apps.fleet.domain.output.drill import DrillParser
 from apps.fleet.domain.output.gemini import GeminiParser
 from apps.fleet.domain.output.observation import Activity, Observation, Result, Session, Status, Usage
 from apps.fleet.domain.output.opencode import OpencodeParser
@@ -18,8 +19,7 @@ PARSERS: dict[str, Callable[[Usage], Parser]] = {
     "gemini": GeminiParser,
     "opencode": OpencodeParser,
     "aider": AiderParser,
-    # The drill reports over its websocket; what it prints is for people.
-    "drill": PlainParser,
+    "drill": DrillParser,
 }
 
 

@@ -12,7 +12,7 @@ from apps.fleet.actions.operate import VERBS
 from apps.fleet.exceptions import AgentRefused
 from apps.fleet.models import ENDED, Agent
 from apps.fleet.places import run_dir
-from apps.fleet.serial import agent_data
+from apps.fleet.serial import AGENT_FIELDS, agent_data
 from apps.lib.cli import OperatorCommand, table, whole_number
 from apps.lib.text import terminal_text
 
@@ -49,7 +49,7 @@ class Command(OperatorCommand):
             )
 
     def do_list(self, **options: Any) -> tuple[Any, str]:
-        agents = Agent.objects.select_related("host").order_by("pk")
+        agents = Agent.objects.select_related("host").only("host__name", *AGENT_FIELDS).order_by("pk")
         if options["wave"]:
             agents = agents.filter(group=options["wave"])
         if not options["all"]:
