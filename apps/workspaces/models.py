@@ -27,6 +27,9 @@ class Repository(models.Model):
     )
     checkout_commit = models.CharField(max_length=64, blank=True)
 
+    class Meta:
+        verbose_name_plural = "repositories"
+
     def __str__(self) -> str:
         return self.name
 

@@ -9,6 +9,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(name="repository", options={"verbose_name_plural": "repositories"}),
         migrations.AddField(
             model_name="repository",
             name="checkout_bytes",
