@@ -307,12 +307,15 @@ class Supervisor:
     def reap_strays(self, survey: Survey) -> bool:
         """Processes that carry the marker of an epoch which is over: nobody waits for them any more."""
         current = {kept.tree.marker for kept in self.watches.values()}
-        strays = {text for text in survey.agents if text not in current and self.is_over(text)}
+        carried = survey.agents.keys() | survey.launchers.keys()
+        strays = {text for text in carried if text not in current and self.is_over(text)}
         new, self.strays = strays - self.strays, strays
         if new:
             log.warning("processes outlived their agents and are ended: %s", ", ".join(sorted(new)))
         if strays:
             reaper.reap_step([reaper.Tree(text) for text in strays], self.index)
+        for text in strays - new:  # a launcher that is about to end has had its time
+            reaper.kill_launcher_side(text, survey)
         return bool(new)  # some may be beyond our rights: that is no reason to hurry
 
     def is_over(self, text: str) -> bool:

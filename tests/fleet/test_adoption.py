@@ -1,15 +1,16 @@
 """A runhost may be killed at any line. The next one takes over what is there, and starts nothing twice."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from apps.fleet import measuring, reaper, supervisor
 from apps.fleet.actions import observe
-from apps.fleet.launcher import prepare, read_run
+from apps.fleet.launcher import LAUNCH_MARKER, prepare, read_run
 from apps.fleet.models import Agent, State
-from apps.fleet.places import run_dir
+from apps.fleet.places import marker, run_dir
 
 from .launching import eventually
 from .supervising import UNTIL_TOLD, kinds
@@ -308,3 +309,17 @@ def test_what_the_starts_of_an_agent_used_adds_up(fleet, settings, monkeypatch, 
     assert agent.epoch == 2
     twice = (2 * tokens_in, 2 * tokens_out, 2 * cache_read)
     assert used(agent) == (*twice, cost and pytest.approx(2 * cost))
+
+
+def test_what_is_left_of_a_launcher_is_ended_too(fleet):
+    """One that was just starting its next tool when it was killed."""
+    agent = fleet.shell("exit 0")
+    fleet.until_ended(agent)
+    environment = {**os.environ, LAUNCH_MARKER: marker(agent)}
+    left = subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
+
+    try:
+        fleet.until(lambda: left.poll() is not None)
+    finally:
+        left.kill()
+        left.wait()
