@@ -1,5 +1,6 @@
 import logging
 import os
+import time
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +18,8 @@ from apps.lib.filelock import FileLock, HeldElsewhere
 from apps.lib.loops import StopSignal
 
 log = logging.getLogger(__name__)
-QUICK_LOOK = 0.04  # seconds between looks while something starts or ends
+QUICK_LOOK = 0.02  # seconds between looks while something starts or ends; longer where a look takes long
+SLOWER_LOOK = 0.1
 
 
 class Command(BaseCommand):
@@ -46,7 +48,10 @@ class Command(BaseCommand):
         supervisor = Supervisor(host, boot_id=procfs.boot_id(), now=timezone.now)
         hints = HintListener({"host"})
         while not stop.is_set:
-            hints.wait(QUICK_LOOK if round_of(supervisor) else settings.HOST_TICK_SECONDS)
+            begun = time.monotonic()
+            is_moving = round_of(supervisor)
+            quick = min(max(QUICK_LOOK, time.monotonic() - begun), SLOWER_LOOK)
+            hints.wait(quick if is_moving else settings.HOST_TICK_SECONDS)
 
 
 def round_of(supervisor: Supervisor) -> bool:
