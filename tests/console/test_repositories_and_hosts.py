@@ -76,3 +76,13 @@ def test_it_drains_a_host_and_opens_it_again(operator):
     operator.post(f"/hosts/{host.pk}/do/open")
     host.refresh_from_db()
     assert not host.draining
+
+
+def test_a_host_says_which_presets_it_can_start(operator):
+    equipment = {"programs": {"aider": "", "codex": "/usr/bin/codex", "drill": "/usr/bin/python3"}}
+    make_host(equipment=equipment | {"presets_problem": "mine.toml: no “argv”"})
+
+    page = operator.get("/hosts/").content.decode()
+
+    assert "codex, drill; not installed: aider" in page
+    assert "mine.toml: no “argv”" in page

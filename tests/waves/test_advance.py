@@ -273,10 +273,10 @@ def test_preparation_keeps_a_bounded_distance_ahead(waves):
 
     waves.tick(wave)
 
-    assert waves.agents(wave).filter(state=State.PREPARING).count() == 40
-    assert [len(attempts) for _, attempts in waves.jobs] == [20, 20]
+    assert waves.agents(wave).filter(state=State.PREPARING).count() == 60
+    assert [len(attempts) for _, attempts in waves.jobs] == [10] * 6
     waves.tick(wave)
-    assert len(waves.jobs) == 2
+    assert len(waves.jobs) == 6
 
 
 def test_a_preparation_that_was_lost_is_given_out_again(waves):

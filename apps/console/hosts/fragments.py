@@ -36,6 +36,8 @@ class Card:
     cpus: str
     meters: list[Meter] = field(default_factory=list)
     agents: list[tuple[str, int]] = field(default_factory=list)
+    programs: str = ""
+    presets_problem: str = ""
 
 
 def hosts_list(view: View, moment: Moment) -> Fragment:
@@ -61,7 +63,17 @@ def card_of(host: Host, counts: dict[str, int], now: datetime) -> Card:
         cpus=cpu_text(host),
         meters=[load_meter(host), memory_meter(host), disk_meter(host), *pressure_meters(host)],
         agents=[(word, counts.get(word, 0)) for word in ("live", "to start")],
+        programs=programs_text((host.equipment or {}).get("programs", {})),
+        presets_problem=(host.equipment or {}).get("presets_problem", ""),
     )
+
+
+def programs_text(programs: dict[str, str]) -> str:
+    """As in "codex, drill; not installed: aider"; "" while the host hasn't said."""
+    there = sorted(name for name, path in programs.items() if path)
+    missing = sorted(name for name, path in programs.items() if not path)
+    parts = [", ".join(there) if there else "", f"not installed: {', '.join(missing)}" if missing else ""]
+    return "; ".join(part for part in parts if part)
 
 
 def cpu_text(host: Host) -> str:

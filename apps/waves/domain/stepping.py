@@ -7,7 +7,7 @@ from apps.fleet.domain.outcome import was_stopped
 
 UNSTARTED = {"planned", "preparing", "ready"}
 ENDED = {"exited", "failed", "lost"}
-PREPARE_AHEAD = 40  # agents that are prepared before their step's turn comes
+PREPARE_AHEAD = 60  # agents that are prepared before their step's turn comes
 GATE_FAILURES = 0.5  # a step of which more than this share is ill pauses its wave
 AT_ONCE_SECONDS = 5.0  # an agent that fails this soon after its first heartbeat can't work: its step is ill
 

@@ -12,7 +12,7 @@ from apps.scheduler.loop import LEASE, tick
 
 TICK_SECONDS = 1.0
 TOPICS = {"agent", "wave"}
-SETTLE_SECONDS = 0.05  # hints come in bursts: one look serves them all
+SETTLE_SECONDS = 0.03  # hints come in bursts: one look serves them all
 
 
 class Command(BaseCommand):
