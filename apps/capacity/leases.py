@@ -20,6 +20,12 @@ def acquire(*, name: str, holder: str, now: datetime, seconds: float) -> int | N
     return None
 
 
+def holds(*, name: str, holder: str, now: datetime, seconds: float) -> bool:
+    """Whether `holder` has the lease for `seconds` to come, so that it needs no renewal, which is a write."""
+    until = now + timedelta(seconds=seconds)
+    return Lease.objects.filter(name=name, holder=holder, expires_at__gt=until).exists()
+
+
 def release(*, name: str, holder: str) -> None:
     Lease.objects.filter(name=name, holder=holder).update(expires_at=None)
 

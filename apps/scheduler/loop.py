@@ -18,10 +18,16 @@ LEASE_SECONDS = 5.0
 STEPS: tuple[Callable[[datetime], None], ...] = (advance_open_waves, resume_clones, tidy)
 
 
+def has_lease(holder: str, now: datetime) -> bool:
+    if leases.holds(name=LEASE, holder=holder, now=now, seconds=LEASE_SECONDS / 2):
+        return True
+    return leases.acquire(name=LEASE, holder=holder, now=now, seconds=LEASE_SECONDS) is not None
+
+
 def tick(now: datetime, *, holder: str, steps: tuple[Callable[[datetime], None], ...] = STEPS) -> bool:
     """Run all steps if `holder` has the lease; True if it has. One step that fails doesn't keep the others."""
     try:
-        if leases.acquire(name=LEASE, holder=holder, now=now, seconds=LEASE_SECONDS) is None:
+        if not has_lease(holder, now):
             return False
     except (DatabaseError, InterfaceError):  # a connection that was dropped
         log.exception("the database refused; looking again in a moment")

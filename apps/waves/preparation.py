@@ -1,6 +1,7 @@
 """Making the workspaces of agents, several side by side."""
 
 import logging
+import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from apps.workspaces.models import Workspace
 log = logging.getLogger(__name__)
 
 SIDE_BY_SIDE = 4
+NICE = 5  # of the threads and their git: a step that has its workspaces is started before the next ones are made
 # That a preparation may wait for a worker while none works; a job that runs renews that too.
 QUEUE_SECONDS = 120
 RENEW_SECONDS = 5.0
@@ -37,7 +39,7 @@ def prepare_members(attempts: Mapping[int, int]) -> None:
     workspaces = Workspace.objects.filter(agent__in=ours).select_related("repository", "agent")
     chosen = list(workspaces.defer("agent__prompt", "agent__command"))
     alike = checkouts_of(chosen)
-    with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE) as pool:
+    with ThreadPoolExecutor(SIDE_BY_SIDE, initializer=os.nice, initargs=(NICE,)) as pool:
         running = {
             pool.submit(create_workspace, workspace, alike.get(source_of(workspace))): workspace
             for workspace in chosen

@@ -19,7 +19,7 @@ from apps.lib.loops import StopSignal
 
 log = logging.getLogger(__name__)
 QUICK_LOOK = 0.02  # seconds between looks while something starts or ends; longer where a look takes long
-SLOWER_LOOK = 0.1
+SLOWER_LOOK = 0.05
 
 
 class Command(BaseCommand):
