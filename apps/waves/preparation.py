@@ -23,7 +23,9 @@ from apps.workspaces.models import Workspace
 log = logging.getLogger(__name__)
 
 SIDE_BY_SIDE = 4
-NICE = 5  # of the threads and their git: a step that has its workspaces is started before the next ones are made
+NICE = (
+    5  # of the threads and their git: a step that has its workspaces is started before the next ones are made
+)
 # That a preparation may wait for a worker while none works; a job that runs renews that too.
 QUEUE_SECONDS = 120
 RENEW_SECONDS = 5.0
