@@ -274,9 +274,9 @@ def test_preparation_keeps_a_bounded_distance_ahead(waves):
     waves.tick(wave)
 
     assert waves.agents(wave).filter(state=State.PREPARING).count() == 60
-    assert [len(attempts) for _, attempts in waves.jobs] == [10] * 6
+    assert [len(attempts) for _, attempts in waves.jobs] == [20, 20, 20]
     waves.tick(wave)
-    assert len(waves.jobs) == 6
+    assert len(waves.jobs) == 3
 
 
 def test_a_preparation_that_was_lost_is_given_out_again(waves):
