@@ -56,3 +56,14 @@ def test_whether_it_is_held_and_when_it_is_over():
     leases.drop(name="scheduler")
     assert not leases.is_held(name="scheduler", now=NOW)
     assert acquire("b") == 1
+
+
+def test_a_holder_can_see_how_long_it_still_has():
+    acquire("a")
+
+    def holds(holder, seconds):
+        return leases.holds(name="scheduler", holder=holder, now=NOW, seconds=seconds)
+
+    assert holds("a", 4.9)
+    assert not holds("a", 5.0)
+    assert not holds("b", 0.0)

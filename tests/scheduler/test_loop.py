@@ -61,3 +61,12 @@ def test_a_database_that_refuses_is_no_reason_to_end(monkeypatch, error):
     monkeypatch.setattr(leases, "acquire", refuse)
 
     assert tick(NOW, holder="a", steps=(pytest.fail,)) is False
+
+
+def test_it_writes_no_lease_while_more_than_half_of_it_is_left(django_assert_num_queries):
+    tick(NOW, holder="a", steps=())
+
+    with django_assert_num_queries(1):
+        assert tick(NOW + timedelta(seconds=LEASE_SECONDS * 0.4), holder="a", steps=())
+    assert tick(NOW + timedelta(seconds=LEASE_SECONDS * 0.6), holder="a", steps=())
+    assert not tick(NOW + timedelta(seconds=LEASE_SECONDS * 1.5), holder="b", steps=())
