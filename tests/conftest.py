@@ -98,10 +98,15 @@ def _questions_are_answered_here(request, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture
-def worker(redis_server, settings) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker of this host's queue, in a process of its own."""
+def queues(redis_server, settings) -> None:
+    """Jobs go to the running Redis; no worker takes them."""
     queues = {name: config | {"URL": redis_server.url} for name, config in settings.RQ_QUEUES.items()}
     settings.RQ_QUEUES = queues
+
+
+@pytest.fixture
+def worker(queues, redis_server, settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker of this host's queue, in a process of its own."""
     process = subprocess.Popen(
         [sys.executable, "manage.py", "worker", f"host.{settings.HOST_NAME}"],
         cwd=Path(__file__).parents[1],

@@ -11,6 +11,8 @@ from apps.events.domain.actor import Actor
 from apps.events.hints import publish_on_commit
 from apps.events.models import Event, clean_text
 
+LONGEST_DAYS = 36_500  # a hundred years: dates don't go back for ever
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -41,7 +43,7 @@ def record_all(facts: Iterable[Fact]) -> None:
 
 def forget_old_events(*, now: datetime, limit: int) -> int:
     """Remove the oldest `limit` of those that are kept no longer. Returns how many were removed."""
-    kept = timedelta(days=max(1, settings.EVENTS_KEPT_DAYS))
+    kept = timedelta(days=min(max(1, settings.EVENTS_KEPT_DAYS), LONGEST_DAYS))
     old = Event.objects.filter(at__lt=now - kept).order_by("at")
     pks = list(old.values_list("pk", flat=True)[:limit])
     if pks:

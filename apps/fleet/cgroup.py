@@ -161,8 +161,9 @@ def kills(group: Group) -> int:
 
 
 def kill(group: Group) -> None:
-    """End every process in the group, in one step that no fork escapes. Not in every kernel."""
-    with suppress(FileNotFoundError):
+    """End every process in the group, in one step that no fork escapes. Not in every kernel: where it isn't, or the
+    group is just going, the reaper has to do."""
+    with suppress(OSError):
         (group.path / "cgroup.kill").write_text("1")
 
 

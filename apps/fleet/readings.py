@@ -52,8 +52,8 @@ def admission(host: Host, requests: Sequence[Request], now: datetime) -> Admissi
 
 def admission_of_checkouts(host: Host, sizes: Sequence[int], now: datetime) -> Admission:
     """How many agents with checkouts of these sizes, in order, may be prepared on the host."""
-    if host.draining:
-        return Admission(0, closed(host, now))
+    if why := closed(host, now):
+        return Admission(0, why)
     needs = [size + log_bytes() for size in sizes]
     return admit_checkouts(reading_of(host, now), promised_to(host), needs, configured_limits())
 

@@ -3,19 +3,21 @@
 import logging
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 
 from django.conf import settings
 
 from apps.fleet import cgroup
 from apps.fleet.actions.observe import HostReading
 from apps.fleet.models import Agent
-from apps.fleet.places import marker
+from apps.fleet.places import marker, run_dir
 from apps.lib import procfs
 from apps.lib.redis import RedisUnavailable
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.ingest import AgentNow, StreamFull, append_readings, forget, read_now
 
 log = logging.getLogger(__name__)
+OVER_LIMIT = "over-limit"  # in its run directory: it had reached its hard memory limit
 
 
 def words_of(agents: Iterable[Agent]) -> dict[int, AgentNow]:
@@ -45,10 +47,14 @@ def tidy_after(agent: Agent) -> bool:
         forget(agent.pk)
     except RedisUnavailable as error:
         log.debug("what %s said stays for now: %s", agent.name, error)
+    witness = run_dir(agent) / OVER_LIMIT
     group = cgroup.group_of(marker(agent), cgroup.root_of_limits())
     if group is None:
-        return False
+        return witness.exists()
     over_limit = cgroup.kills(group) > 0
+    if over_limit:
+        with suppress(OSError):
+            witness.touch()  # the group goes now, and the end may have to be written by a runhost after us
     try:
         cgroup.remove(group)
     except OSError as error:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import redis
+from django.db import connection as database
 from django.utils.module_loading import import_string
 from rq import Queue
 from rq.job import Job
@@ -23,6 +24,10 @@ Refusals = tuple[type[Exception], ...]
 
 class NoAnswer(Exception):
     """No answer in time, or none at all; the message says why, for people. Asking again may help."""
+
+
+class Failed(NoAnswer):
+    """The work itself failed; asking again at once won't help."""
 
 
 class Ask(Protocol):
@@ -49,9 +54,10 @@ def ask(
     the question itself is dropped after `kept_asked` seconds, the same unless given."""
     names = [name_of(refusal) for refusal in refusals]
     try:
+        line = queue(queue_name)
         # django-rq would wait for a commit.
         job = Queue.enqueue_call(
-            queue(queue_name),
+            line,
             "apps.lib.questions.answer",
             args=(name_of(door), arguments, names),
             ttl=math.ceil(kept_asked or patience),
@@ -59,14 +65,23 @@ def ask(
             failure_ttl=86_400,
             at_front=True,
         )
+        give_back_database()
         result = wait_for(job, patience)
+        if result is None and kept_asked is None:
+            line.remove(job.id)  # else its name would stand there until a worker comes, which may be never
     except redis.RedisError as error:
         raise NoAnswer(str(RedisUnavailable(error))) from error
     if result is None:
         raise NoAnswer(f"The workers of {queue_name} are busy, or none runs: try again in a moment.")
     if result.type != Result.Type.SUCCESSFUL or result.return_value is None:
-        raise NoAnswer(f"This failed in a worker of {queue_name}; its log says why.")
+        raise Failed(f"This failed in a worker of {queue_name}; its log says why.")
     return answered(result.return_value, dict(zip(names, refusals, strict=True)))
+
+
+def give_back_database() -> None:
+    """Whoever waits holds no connection meanwhile: a pool has few, and pages want them."""
+    if not database.in_atomic_block:
+        database.close()
 
 
 def wait_for(job: Job, seconds: float) -> Result | None:

@@ -106,8 +106,9 @@ def write_wave(checked: Checked, label: str, actor: Actor, now: datetime) -> Wav
         idempotency_key=request.idempotency_key or None,
         request_hash=hash_of(request),
     )
-    size = checked.checkout_bytes
-    note_checkout_size(repository=checked.repository, commit=checked.base_commit, size=size)
+    size = checked.checkout_bytes or 0
+    if checked.checkout_bytes is not None:
+        note_checkout_size(repository=checked.repository, commit=checked.base_commit, size=size)
     add_members(wave, first_number=1, count=request.agents, first_step=0, checkout_bytes=size, now=now)
     what = f"{wave.label}: {wave.size} × {wave.preset} on {checked.repository.name}"
     record(Fact("wave.started", actor, what, "wave", wave.pk, wave.label, {"agents": wave.size}))

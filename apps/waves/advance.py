@@ -26,6 +26,7 @@ from apps.waves.preparation import QUEUE_SECONDS
 log = logging.getLogger(__name__)
 
 PREPARE_CHUNK = 20  # workspaces that one job makes; each job costs a fork
+PREPARE_BYTES = 1_000_000_000
 PREPARE_ATTEMPTS = 3
 
 
@@ -147,8 +148,14 @@ def give_out_all(chosen: Sequence[Member], now: datetime) -> None:
     for member in chosen:
         by_host[hosts[member.agent.host_id]].append(member)
     for host_name, theirs in by_host.items():
-        for start in range(0, len(theirs), PREPARE_CHUNK):
-            give_out(host_name, theirs[start : start + PREPARE_CHUNK])
+        size = chunk_for(max(member.agent.checkout_bytes for member in theirs))
+        for start in range(0, len(theirs), size):
+            give_out(host_name, theirs[start : start + size])
+
+
+def chunk_for(checkout_bytes: int) -> int:
+    """Big checkouts go out in small jobs: questions of pages wait for those that run."""
+    return max(1, min(PREPARE_CHUNK, PREPARE_BYTES // max(1, checkout_bytes)))
 
 
 def give_out(host_name: str, members: Sequence[Member]) -> None:

@@ -27,7 +27,7 @@ class Checked:
     repository: Repository
     preset: Preset
     base_commit: str
-    checkout_bytes: int
+    checkout_bytes: int | None  # None where nobody can tell
     used_labels: list[str]  # of waves, of whatever home, that have branches in the repository
 
 
@@ -111,14 +111,15 @@ def usable_repository(name_or_path: str, found: dict[str, str]) -> Repository | 
     return repository
 
 
-def start_in(repository: Repository, ask: Ask) -> tuple[str, int, list[str]]:
-    """The commit to start from, the disk that a checkout of it takes, and the waves that have branches there."""
-    asked = (repository.path, repository.target, repository.checkout_commit)
+def start_in(repository: Repository, ask: Ask) -> tuple[str, int | None, list[str]]:
+    """The commit to start from, the disk that a checkout of it takes (None where nobody can tell), and the waves that
+    have branches there."""
+    asked = (repository.path, repository.target, repository.checkout_commit, repository.checkout_bytes)
     try:
         commit, size, labels = ask(this_host(), start_of, *asked, refusals=(GitFailed,))
     except GitFailed as error:
         raise WaveRefused(f"{repository.name}: {error}") from error
-    return commit, (repository.checkout_bytes or 0) if size is None else size, labels
+    return commit, size, labels
 
 
 def plan_wave(request: WaveRequest, now: datetime, ask: Ask = here) -> WavePlan:
@@ -126,8 +127,10 @@ def plan_wave(request: WaveRequest, now: datetime, ask: Ask = here) -> WavePlan:
     errors = problems(request)
     preset = check_preset(request, errors, now)
     repository = usable_repository(request.repository, errors)
-    commit, size = "", 0
-    if repository is not None and "repository" not in errors:
+    commit, size = "", None
+    if (
+        repository is not None and not errors
+    ):  # it is a question to a worker, so nothing for a form that is half filled
         try:
             commit, size, _ = start_in(repository, ask)
         except (WaveRefused, NoAnswer) as error:
@@ -135,7 +138,7 @@ def plan_wave(request: WaveRequest, now: datetime, ask: Ask = here) -> WavePlan:
     if errors or preset is None or repository is None:
         return WavePlan(errors)
     budget = request.memory_budget_mb or preset.memory_budget_mb
-    need = to_prepare_and_start(budget_mb=budget, checkout_bytes=size)
+    need = to_prepare_and_start(budget_mb=budget, checkout_bytes=size or 0)
     admitted, waiting_for = admission_now(request.agents, need, now)
     numbers = steps_of(request.agents, request.step_size)
     return WavePlan(
@@ -147,7 +150,7 @@ def plan_wave(request: WaveRequest, now: datetime, ask: Ask = here) -> WavePlan:
         disk_mb=need.disk * request.agents // MB,
         base_commit=commit,
         target=repository.target,
-        warnings=[*host_warnings(now), *limit_warnings(preset, now)],
+        warnings=[*size_warnings(size), *host_warnings(now), *limit_warnings(preset, now)],
     )
 
 
@@ -163,6 +166,14 @@ def admission_now(agents: int, need: Request, now: datetime) -> tuple[int, str]:
         total += answer.count
         waiting_for = waiting_for or answer.waiting_for
     return total, waiting_for
+
+
+def size_warnings(size: int | None) -> list[str]:
+    if size is not None:
+        return []
+    return [
+        "what checkouts take of the disk can't be told (objects are missing, or it takes too long): they aren't counted"
+    ]
 
 
 def host_warnings(now: datetime) -> list[str]:

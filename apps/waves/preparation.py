@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.fleet.actions import prepare
@@ -43,19 +44,44 @@ def prepare_members(attempts: Mapping[int, int]) -> None:
     alike = checkouts_of(chosen)
     with ThreadPoolExecutor(SIDE_BY_SIDE, initializer=os.nice, initargs=(NICE,)) as pool:
         running = {
-            pool.submit(create_workspace, workspace, alike.get(source_of(workspace))): workspace
+            pool.submit(
+                create_workspace,
+                workspace,
+                alike.get(source_of(workspace)),
+                partial(is_ours, workspace, ours),
+            ): workspace
             for workspace in chosen
         }
-        waiting: set[Future[str]] = set(running)
-        renewed = -RENEW_SECONDS
-        while waiting:
-            if time.monotonic() - renewed >= RENEW_SECONDS:
-                renew([running[future] for future in waiting])
-                renewed = time.monotonic()
-            first, _ = wait(waiting, timeout=RENEW_SECONDS, return_when=FIRST_COMPLETED)
-            if first:
-                done, waiting = wait(waiting, timeout=GATHER_SECONDS)
-                finish({running[future]: problem_of(future) for future in done}, ours)
+        try:
+            gather(running, ours)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # nobody would renew their leases
+            raise
+
+
+def gather(running: Mapping[Future[str], Workspace], attempts: Mapping[int, int]) -> None:
+    """Write down what is done, until all is."""
+    waiting: set[Future[str]] = set(running)
+    renewed = -RENEW_SECONDS
+    while waiting:
+        if time.monotonic() - renewed >= RENEW_SECONDS:
+            renew([running[future] for future in waiting])
+            renewed = time.monotonic()
+        first, _ = wait(waiting, timeout=RENEW_SECONDS, return_when=FIRST_COMPLETED)
+        if first:
+            done, waiting = wait(waiting, timeout=GATHER_SECONDS)
+            finish({running[future]: problem_of(future) for future in done}, attempts)
+
+
+def is_ours(workspace: Workspace, attempts: Mapping[int, int]) -> bool:
+    """Called in a thread, so the connection is its own: closed again, as the thread may end."""
+    try:
+        rows = Member.objects.filter(agent=workspace.agent_id, agent__state=State.PREPARING)
+        return rows.values_list("prepare_attempts", flat=True).first() == attempts.get(
+            workspace.agent_id or 0
+        )
+    finally:
+        connection.close()
 
 
 def source_of(workspace: Workspace) -> tuple[int, str]:

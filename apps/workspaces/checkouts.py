@@ -1,6 +1,7 @@
 """Workspaces on disk: made whole or not at all. Writes no rows, so that many can be made side by side in threads."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,14 +19,21 @@ FULL = 16 * MB  # with less free than this a disk counts as full
 FAULTS = (GitFailed, OSError, OutsideRoot)
 
 
-def create_workspace(workspace: Workspace, checkouts: Checkouts | None = None) -> str:
+def nobody_else() -> bool:
+    return True
+
+
+def create_workspace(
+    workspace: Workspace, checkouts: Checkouts | None = None, is_ours: Callable[[], bool] = nobody_else
+) -> str:
     """Make the checkout, where `checkouts` is given like others of its commit; "" or the problem, for people.
 
-    Run again after it was cut off, it starts anew.
+    Run again after it was cut off, it starts anew. `is_ours` is asked before anything is cleared away for that: by
+    then somebody else may have been told to make it, and an agent may be at work in it.
     """
     path, repository = Path(workspace.path), Path(workspace.repository.path)
     try:
-        if problem := register(workspace, repository, path, checkouts):
+        if problem := register(workspace, repository, path, checkouts, is_ours):
             return problem
         own = git.git_directory(path)
         if checkouts:
@@ -36,12 +44,19 @@ def create_workspace(workspace: Workspace, checkouts: Checkouts | None = None) -
     except FAULTS as error:
         problem = told(error)
         with suppress(*FAULTS), git.turn(repository):
-            clear_away(workspace)
+            if is_ours():
+                clear_away(workspace)
         return problem
     return ""
 
 
-def register(workspace: Workspace, repository: Path, path: Path, checkouts: Checkouts | None) -> str:
+def register(
+    workspace: Workspace,
+    repository: Path,
+    path: Path,
+    checkouts: Checkouts | None,
+    is_ours: Callable[[], bool],
+) -> str:
     """Make branch and worktree known to git; "" or what is in the way and isn't ours to take."""
     branch, commit = workspace.branch, workspace.base_commit
     try:
@@ -50,6 +65,8 @@ def register(workspace: Workspace, repository: Path, path: Path, checkouts: Chec
         return ""
     except (GitFailed, OSError):
         with git.turn(repository):
+            if not is_ours():
+                return "somebody else makes it by now"
             if problem := make_room(workspace):
                 return problem
     git.add_worktree(repository, path=path, branch=branch, commit=commit)

@@ -29,6 +29,7 @@ DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 NO_FETCH = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
 BLOCK = 4096  # of most file systems
 SHORT = 30.0
+SIZING = 3.0  # somebody waits for it, and can do without
 CHECKOUT = 300.0
 CLONE = 840.0  # below the time limit of a job
 
@@ -154,9 +155,10 @@ def commit_of(path: Path, revision: str) -> str | None:
 
 
 def tree_size(path: Path, commit: str) -> int | None:
-    """Disk that a checkout of the commit takes, in whole blocks; None where objects lack (a partial clone). Files that
-    a filter makes larger, as LFS does, count as they are kept."""
-    done = git(path, "ls-tree", "-r", "-t", "-l", "-z", commit, max_output=1_000_000_000, more=NO_FETCH)
+    """Disk that a checkout of the commit takes, in whole blocks; None where objects lack (a partial clone), or where to
+    tell takes too long. Files that a filter makes larger, as LFS does, count as they are kept."""
+    listing = ("ls-tree", "-r", "-t", "-l", "-z", commit)
+    done = git(path, *listing, timeout=SIZING, max_output=1_000_000_000, more=NO_FETCH)
     if not done.ok or done.truncated:
         return None
     sizes = (entry.split(None, 4)[3] for entry in done.stdout.split(b"\0") if entry)

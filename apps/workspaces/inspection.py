@@ -91,9 +91,9 @@ def head_of(path: str, branch: str) -> str:
     return commit
 
 
-def start_of(path: str, branch: str, sized: str) -> tuple[str, int | None, list[str]]:
-    """The commit to start from, the disk that a checkout of it takes (None when it is the commit `sized`, of which that
-    is known), and the waves, of whatever home, that have branches there."""
+def start_of(path: str, branch: str, sized: str, size: int | None) -> tuple[str, int | None, list[str]]:
+    """The commit to start from, the disk that a checkout of it takes (None where nobody can tell; `size` is that of the
+    commit `sized`), and the waves, of whatever home, that have branches there."""
     commit = head_of(path, branch)
-    size = None if commit == sized else git.tree_size(Path(path), commit) or 0
+    size = size if commit == sized else git.tree_size(Path(path), commit)
     return commit, size, sorted(git.yard_groups(Path(path)))

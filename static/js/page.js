@@ -47,7 +47,10 @@ function ask(question, goOn) {
 document.body.addEventListener("htmx:confirm", (event) => {
   if (!event.detail.question) return;
   event.preventDefault();
-  ask(event.detail.question, () => event.detail.issueRequest(true));
+  ask(event.detail.question, () => {
+    if (event.detail.elt.isConnected) event.detail.issueRequest(true);
+    else toast("This has changed meanwhile, so nothing was done. Look again.", "bad");
+  });
 });
 
 // One menu for all rows, outside of what is pushed.

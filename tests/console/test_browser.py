@@ -138,6 +138,17 @@ def wait_live(page) -> None:
     page.wait_for_selector("#live[data-state=live]")
 
 
+def wait_toast(page, text: str) -> None:
+    from playwright.sync_api import TimeoutError
+
+    try:
+        page.wait_for_selector(f"#toasts >> text={text}")
+    except TimeoutError:
+        pytest.fail(
+            f"no {text!r} in {page.inner_text('#toasts')!r}; {page.troubles}; {page.inner_text('#main')}"
+        )
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 400])
 def test_it_opens_every_page_without_error_overflow_or_foreign_request(opened, yard, width, theme):
@@ -212,7 +223,7 @@ def test_it_acts_through_the_menu_of_a_row(opened):
     assert page.locator("#row-menu [role=menuitem]").all_inner_texts() == ["Pause", "Stop", "Kill", "Restart"]
     page.click("#row-menu >> text=Pause")
 
-    page.wait_for_selector("#toasts >> text=w1/agent-02 is being paused.")
+    wait_toast(page, "w1/agent-02 is being paused.")
     page.wait_for_selector("#agent-2 .state >> text=pausing")
     assert page.troubles == []
 
@@ -230,7 +241,7 @@ def test_it_asks_before_it_kills_and_takes_no_for_an_answer(opened):
 
     page.click("#do-kill")
     page.click("#confirm-yes")
-    page.wait_for_selector("#toasts >> text=w1/agent-09 is being ended.")
+    wait_toast(page, "w1/agent-09 is being ended.")
 
 
 def test_it_says_why_an_action_is_refused(opened, yard):

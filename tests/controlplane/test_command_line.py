@@ -13,7 +13,7 @@ from apps.fleet.models import Agent, State
 from apps.fleet.places import run_dir
 from apps.waves.models import Wave
 from apps.workspaces.models import Repository
-from controlplane.address import note_address
+from controlplane.address import note_address, path
 from tests.workspaces.repositories import make_repository
 
 from .commands import run
@@ -267,3 +267,11 @@ def test_a_sign_in_link_leads_to_where_the_yard_ran_last(db, home):
     assert first.out.startswith("http://127.0.0.1:8000/sign-in/link/")
     assert run("signin").out.startswith("http://127.0.0.1:8791/sign-in/link/")
     assert run("signin", "--address", "https://yard.example/").out.startswith("https://yard.example/sign-in/")
+
+
+def test_a_home_that_takes_no_address_is_no_reason_not_to_start(db, home, caplog):
+    (home / path().name).mkdir()
+
+    note_address("http://127.0.0.1:8791")
+
+    assert "will name another address" in caplog.text

@@ -1,7 +1,11 @@
 """Agents whose preset sets a hard memory limit, on a directory with the files of a control group: what the kernel does
 with them is shown in test_cgroup.py, where one can be had."""
 
+import shutil
+
 import pytest
+
+from apps.fleet.surroundings import tidy_after
 
 from .supervising import UNTIL_TOLD
 
@@ -60,3 +64,17 @@ def test_an_end_at_the_limit_is_a_failure_of_its_own(limited, root):
     limited.until_ended(agent)
 
     assert (agent.state, agent.reason) == ("failed", "ended at its hard memory limit")
+
+
+def test_the_limit_is_told_though_the_group_was_removed_by_a_runhost_that_died(limited, root):
+    """It was removed before the end was written down; the one who writes that finds no group any more."""
+    agent = limited.running(f"{UNTIL_TOLD}; kill -9 $$", preset="limited")
+    (group,) = (path for path in root.iterdir() if path.is_dir())
+    (group / "memory.events").write_text("oom 1\noom_kill 1\n")
+
+    assert tidy_after(agent)
+    shutil.rmtree(group)
+    limited.tell()
+    limited.until_ended(agent)
+
+    assert agent.reason == "ended at its hard memory limit"

@@ -5,8 +5,11 @@ import signal
 import time
 
 import pytest
+from django.db import connection as database
+from django.db import transaction
 
-from apps.lib.questions import NoAnswer, ask
+from apps.lib import questions
+from apps.lib.questions import Failed, NoAnswer, ask
 from apps.lib.queues import queue
 from apps.lib.text import plain_text
 from apps.workspaces.exceptions import GitFailed, RepositoryRefused
@@ -79,3 +82,34 @@ def test_with_redis_away_it_says_so(redis_server, worker):
 
     with pytest.raises(NoAnswer, match="doesn't answer"):
         ask(HOST, plain_text, "x")
+
+
+def test_a_question_that_no_worker_took_leaves_the_queue(queues):
+    with pytest.raises(NoAnswer):
+        ask(HOST, plain_text, "x", patience=1)
+
+    assert queue(HOST).job_ids == []
+
+
+def test_a_fault_is_told_from_a_lack_of_time(worker):
+    with pytest.raises(Failed):
+        ask(HOST, broken)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_waits_holds_no_connection_to_the_database(queues, monkeypatch):
+    database.ensure_connection()
+    held = []
+    wait_for = questions.wait_for
+
+    def noted(job, seconds):
+        held.append(database.connection is not None)
+        return wait_for(job, seconds)
+
+    monkeypatch.setattr(questions, "wait_for", noted)
+    with pytest.raises(NoAnswer):
+        ask(HOST, plain_text, "x", patience=1)
+    with transaction.atomic(), pytest.raises(NoAnswer):  # nothing is lost for it
+        ask(HOST, plain_text, "x", patience=1)
+
+    assert held == [False, True]

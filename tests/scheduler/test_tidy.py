@@ -38,7 +38,9 @@ def test_events_are_kept_for_ninety_days():
     assert [event.text for event in Event.objects.all()] == ["lately"]
 
 
-@pytest.mark.parametrize(("days", "left"), [(30, ["20 days"]), (10, []), (0, []), (-5, [])])
+@pytest.mark.parametrize(
+    ("days", "left"), [(30, ["20 days"]), (10, []), (0, []), (-5, []), (10**9, ["40 days", "20 days"])]
+)
 def test_events_are_kept_as_long_as_the_operator_wants_but_never_less_than_a_day(days, left, settings):
     settings.EVENTS_KEPT_DAYS = days
     add_event(40, "40 days")

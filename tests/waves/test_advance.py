@@ -345,3 +345,27 @@ def test_one_wave_that_cannot_be_moved_on_does_not_keep_the_others(waves, monkey
 
     assert waves.states(good) == ["preparing preparing preparing preparing"]
     assert f"wave {broken.pk} can't be moved on" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("checkout", "jobs"), [(0, [20, 5]), (100_000_000, [10, 10, 5]), (5_000_000_000, [1] * 25)]
+)
+def test_big_checkouts_go_out_in_small_jobs(waves, checkout, jobs):
+    wave = waves.start(agents=25, step_size=0)
+    waves.agents(wave).update(checkout_bytes=checkout)
+    Host.objects.update(disk_free=10**15)
+
+    waves.tick(wave)
+
+    assert [len(attempts) for _, attempts in waves.jobs] == jobs
+
+
+def test_no_checkouts_are_made_on_a_host_that_takes_no_agents(waves):
+    wave = waves.start(agents=2, step_size=0)
+    Host.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+
+    advance.advance_wave(wave.pk, timezone.now())
+
+    wave.refresh_from_db()
+    assert waves.jobs == []
+    assert wave.waiting_for == "host local, which doesn't answer: is `runhost` running there?"

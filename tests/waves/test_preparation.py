@@ -1,14 +1,17 @@
 """Jobs that make workspaces: real checkouts, and faults that stay with the agent that they hit."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from apps.events.models import Event
 from apps.fleet.models import Agent, State
 from apps.waves import preparation
 from apps.waves.models import Member
+from apps.workspaces import git as git_commands
 from apps.workspaces.models import Workspace
 from tests.workspaces.repositories import belongings, git
 
@@ -42,6 +45,7 @@ def test_a_job_that_comes_again_changes_nothing(waves):
     assert before == (list(Agent.objects.values()), Event.objects.count())
 
 
+@pytest.mark.django_db(transaction=True)  # threads look too
 def test_one_workspace_that_cannot_be_made_fails_its_agent_and_the_rest_goes_on(waves, source):
     wave = waves.start(agents=3, step_size=0)
     git(source, "branch", "yard/w1/agent-02", git(source, "commit-tree", "-m", "theirs", "main^{tree}"))
@@ -76,10 +80,10 @@ def test_what_nobody_foresaw_stays_with_one_workspace(waves, monkeypatch, caplog
     waves.tick(wave)
     create = preparation.create_workspace
 
-    def create_or_break(workspace, checkouts):
+    def create_or_break(workspace, checkouts, is_ours):
         if workspace.branch.endswith("02"):
             raise RuntimeError("unforeseen")
-        return create(workspace, checkouts)
+        return create(workspace, checkouts, is_ours)
 
     monkeypatch.setattr(preparation, "create_workspace", create_or_break)
     waves.prepare()
@@ -114,12 +118,38 @@ def test_an_attempt_that_was_given_out_again_writes_nothing_any_more(waves, monk
     assert Workspace.objects.get().state == "creating"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_that_comes_late_leaves_the_workspace_of_the_next_alone(waves, monkeypatch):
+    """It hung until its lease was over; by then another has made the workspace, and the agent is at work in it."""
+    wave = waves.start(agents=1)
+    waves.tick(wave)
+    written = Path(Workspace.objects.get().path) / "written by the agent"
+    add_worktree, hung = git_commands.add_worktree, []
+
+    def overtaken(repository, **more):
+        if not hung:
+            hung.append(True)
+            Member.objects.update(prepare_by=timezone.now() - timedelta(seconds=1))
+            waves.tick(wave)
+            waves.prepare()
+            written.touch()
+            connection.close()  # this thread's
+        return add_worktree(repository, **more)
+
+    monkeypatch.setattr(git_commands, "add_worktree", overtaken)
+    waves.prepare()
+
+    assert written.exists()
+    assert waves.states(wave) == ["ready"]
+    assert Workspace.objects.get().state == "ready"
+
+
 def test_a_job_at_work_renews_its_lease_and_that_of_those_who_wait_behind_it(waves, monkeypatch):
     wave = waves.start(agents=25, step_size=0)
     waves.tick(wave)
     nearly_over = timezone.now() + timedelta(seconds=preparation.LEASE_SECONDS + 10)
     Member.objects.update(prepare_by=nearly_over)
-    monkeypatch.setattr(preparation, "create_workspace", lambda workspace: "")
+    monkeypatch.setattr(preparation, "create_workspace", lambda workspace, checkouts, is_ours: "")
     seen = []
     renew = preparation.renew
 

@@ -13,6 +13,7 @@ from apps.waves.actions import start_wave
 from apps.waves.exceptions import WaveRefused
 from apps.waves.models import Wave
 from apps.waves.planning import plan_wave
+from apps.workspaces import git as git_commands
 from apps.workspaces.models import Repository, Workspace
 from tests.workspaces.repositories import git
 
@@ -305,6 +306,26 @@ def test_a_checkout_is_measured_once_for_each_base(waves, source):
     waves.repository.refresh_from_db()
     assert waves.repository.checkout_commit == second.base_commit
     assert waves.repository.checkout_bytes == sizes[1]
+
+
+def test_a_checkout_whose_size_nobody_can_tell_is_not_counted_and_said_so(waves, monkeypatch):
+    monkeypatch.setattr(git_commands, "SIZING", 0.0001)  # seconds: git itself takes longer
+
+    plan = plan_wave(waves.request(), waves.now())
+    wave = waves.start()
+
+    assert plan.errors == {}
+    assert "can't be told" in plan.warnings[0]
+    assert set(waves.agents(wave).values_list("checkout_bytes", flat=True)) == {0}
+    waves.repository.refresh_from_db()
+    assert waves.repository.checkout_commit == ""  # the next wave tries again
+
+
+def test_a_form_that_has_errors_asks_no_worker(waves):
+    def ask(*arguments, **more):
+        raise AssertionError("asked")
+
+    assert "agents" in plan_wave(waves.request(agents=0), waves.now(), ask).errors
 
 
 def test_a_plan_warns_of_a_host_that_does_not_answer(waves):

@@ -97,12 +97,17 @@ def first_values(request: HttpRequest) -> dict[str, Any]:
     return {name: request.GET[name] for name in ("repository", "preset") if name in request.GET}
 
 
+def ask_briefly(*question: Any, **more: Any) -> Any:
+    """What is typed next asks again."""
+    return questions.ask(*question, patience=2.0, **more)
+
+
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
     """What the form as it stands would do; the page asks while it is filled in."""
     require_operator(request, "plan waves")
     form = WaveForm(request.POST)
-    plan = plan_wave(form.request(), now(), questions.ask) if form.is_valid() else None
+    plan = plan_wave(form.request(), now(), ask_briefly) if form.is_valid() else None
     context = preview_context(form, plan)
     return render(request, "console/waves/plan.html", context)
 
