@@ -2,19 +2,20 @@
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import TypeVar
 
 import msgspec
-import redis
 from django.db.models import Count, Q, QuerySet
 
 from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
 from apps.fleet.models import LIVE, Agent, Host
 from apps.fleet.readings import promised_to, reading_of
-from apps.lib.redis import RedisUnavailable, connection
+from apps.lib.redis import RedisUnavailable, connection, typed_errors
 from apps.telemetry import agent_charts
 from apps.telemetry import snapshot as snapshots
 from apps.telemetry.agent_charts import AgentCharts
@@ -25,7 +26,10 @@ from apps.waves.queries import progress_of_all
 
 log = logging.getLogger(__name__)
 
+Figures = TypeVar("Figures", Snapshot, AgentCharts)
+
 LONG_TEXTS = ("prompt", "command")  # of waves and agents: lists show none of them
+READ_SECONDS = 1.0  # that Redis may take: every viewer waits for it
 TYPICAL_BUDGET = 400 * MB  # what "one more agent" means where no preset is chosen yet
 
 
@@ -33,12 +37,30 @@ class Moment:
     def __init__(self, now: datetime) -> None:
         self.now = now
         self._snapshots: dict[int, Snapshot | None] = {}
+        self._redis_is_away = False
 
     def snapshot(self, window: int) -> Snapshot | None:
         """The latest figures of that window in seconds; None when there are none (yet), or Redis is away."""
         if window not in self._snapshots:
-            self._snapshots[window] = read_snapshot(window)
+            self._snapshots[window] = self._figures(lambda: read_snapshot(window))
         return self._snapshots[window]
+
+    def agent_charts(self, pk: int, window: int) -> AgentCharts | None:
+        """The lines of one agent; None when there are none (yet), or Redis is away."""
+        return self._figures(lambda: agent_charts.read(pk, window, READ_SECONDS))
+
+    def _figures(self, read: Callable[[], Figures | None]) -> Figures | None:
+        """None once Redis was away: all that are left to read would wait as long again."""
+        if self._redis_is_away:
+            return None
+        try:
+            return read()
+        except RedisUnavailable as error:
+            self._redis_is_away = True
+            log.debug("no figures: %s", error)
+        except msgspec.MsgspecError as error:
+            log.debug("figures of another version: %s", error)
+        return None
 
     @cached_property
     def open_waves(self) -> list[Wave]:
@@ -108,18 +130,7 @@ def count_states(agents: QuerySet[Agent]) -> dict[str, Counter[str]]:
 
 
 def read_snapshot(window: int) -> Snapshot | None:
-    try:
-        data = connection().get(snapshots.key(window))
-        return snapshots.decode(data) if isinstance(data, bytes) else None
-    except (redis.RedisError, msgspec.MsgspecError) as error:
-        log.debug("no figures: %s", error)
-        return None
-
-
-def read_agent_charts(pk: int, window: int) -> AgentCharts | None:
-    """The lines of one agent; None when there are none (yet), or Redis is away."""
-    try:
-        return agent_charts.read(pk, window)
-    except (RedisUnavailable, msgspec.MsgspecError) as error:
-        log.debug("no charts: %s", error)
-        return None
+    """Raises RedisUnavailable."""
+    with typed_errors():
+        data = connection(read_timeout=READ_SECONDS, connect_timeout=READ_SECONDS).get(snapshots.key(window))
+    return snapshots.decode(data) if isinstance(data, bytes) else None

@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 import redis
 
-from apps.lib.redis import connection, typed_errors
+from apps.lib.redis import READ_SECONDS, connection, typed_errors
 from apps.telemetry.domain.figures import AgentCharts
 from apps.telemetry.domain.live import Live
 from apps.telemetry.domain.window import WINDOWS
@@ -28,11 +28,11 @@ def key(agent: int, window: int) -> str:
     return f"yard:charts:{window}:{agent}"
 
 
-def read(agent: int, window: int) -> AgentCharts | None:
+def read(agent: int, window: int, seconds: float = READ_SECONDS) -> AgentCharts | None:
     """The newest charts of this agent, and a question for newer ones. None until the first question is
-    answered, a tick later. Raises RedisUnavailable."""
+    answered, a tick later. Raises RedisUnavailable, after so many `seconds` where Redis hangs."""
     with typed_errors():
-        pipeline = connection().pipeline(transaction=False)
+        pipeline = connection(read_timeout=seconds, connect_timeout=seconds).pipeline(transaction=False)
         pipeline.sadd(ASKED, f"{agent}:{window}")
         pipeline.expire(ASKED, KEPT_SECONDS)  # while no telemetry process takes them
         pipeline.get(key(agent, window))

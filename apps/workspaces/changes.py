@@ -2,13 +2,12 @@
 who look cost one run."""
 
 import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from apps.lib import questions
-from apps.lib.questions import NoAnswer
+from apps.lib.questions import Failed, NoAnswer
 from apps.lib.redis import RedisUnavailable, connection, typed_errors
 from apps.lib.text import plain_text
 from apps.workspaces import git
@@ -23,6 +22,7 @@ MAX_PATH, MAX_SUBJECT = 300, 200  # characters
 KEPT_SECONDS = 5
 ASKED_SECONDS = 30  # that a reading may wait for a worker before it is asked for again
 PATIENCE = 2.0
+BROKEN = "Its workspace can't be read: the log of its host's worker says why."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +41,32 @@ class Found:
 
 
 def changes_in(workspace: Workspace) -> Found:
-    """Raises NoAnswer while its host hasn't got round to reading them: ask again, nothing is read twice."""
+    """Raises NoAnswer while its host hasn't got round to reading them: ask again, nothing is read twice. Raises
+    Failed when reading them failed: it would again."""
     try:
         with typed_errors():
-            kept = of_last_moment(workspace) or read_by_worker(workspace)
+            return of_last_moment(workspace) or read_by_worker(workspace)
     except RedisUnavailable as error:
         raise NoAnswer(str(error)) from error
-    if kept is None:
-        raise NoAnswer(f"{host_of(workspace)} is busy, or its worker doesn't run.")
-    return kept
 
 
-def read_by_worker(workspace: Workspace) -> Found | None:
-    """None when somebody else has asked already, or the worker isn't through yet."""
+def read_by_worker(workspace: Workspace) -> Found:
+    host = host_of(workspace)
     if not connection().set(asked_key(workspace.pk), b"1", nx=True, ex=ASKED_SECONDS):
-        return None
-    with suppress(NoAnswer):
-        arguments = (workspace.pk, workspace.path, workspace.base_commit)
-        queue = f"host.{host_of(workspace)}"
-        questions.ask(queue, read_and_keep, *arguments, patience=PATIENCE, kept_asked=ASKED_SECONDS)
-    return of_last_moment(workspace)
+        raise NoAnswer(f"{host} was asked for them a moment ago and hasn't answered yet.")
+    arguments = (workspace.pk, workspace.path, workspace.base_commit)
+    busy: NoAnswer | None = None
+    try:
+        questions.ask(f"host.{host}", read_and_keep, *arguments, patience=PATIENCE, kept_asked=ASKED_SECONDS)
+    except Failed:
+        connection().delete(asked_key(workspace.pk))  # as a job that was killed didn't
+        raise
+    except NoAnswer as error:
+        busy = error
+    kept = of_last_moment(workspace)
+    if kept is None:
+        raise NoAnswer(f"{host} is busy, or its worker doesn't run.") from busy
+    return kept
 
 
 def of_last_moment(workspace: Workspace) -> Found | None:
@@ -88,6 +94,13 @@ def read_and_keep(pk: int, path: str, base: str) -> None:
         found = read(Path(path), base)
     except (GitFailed, OSError) as error:
         found = Found([], 0, "", [], f"Its workspace can't be read: {error}")
+    except Exception:
+        keep(pk, Found([], 0, "", [], BROKEN))  # for those who look later than the one who asked
+        raise
+    keep(pk, found)
+
+
+def keep(pk: int, found: Found) -> None:
     with connection().pipeline() as pipeline:
         pipeline.set(kept_key(pk), json.dumps(asdict(found)), ex=KEPT_SECONDS)
         pipeline.delete(asked_key(pk))

@@ -15,12 +15,12 @@ from apps.console.agents.rows import now_of, row_of
 from apps.events.models import Event
 from apps.fleet.models import Desired, State
 from apps.lib import questions
-from apps.lib.questions import NoAnswer
+from apps.lib.questions import Failed, NoAnswer
 from apps.lib.redis import connection
 from apps.telemetry.agent_charts import ASKED
 from apps.workspaces import changes
 from tests.console.figures import agent_figures, made_up_agent_charts, publish_agent_charts
-from tests.factories import make_agent, make_repository, make_workspace
+from tests.factories import make_agent, make_host, make_repository, make_workspace
 
 pytestmark = pytest.mark.django_db
 
@@ -84,10 +84,40 @@ def test_it_is_asked_for_again_while_its_host_is_busy(redis_server, operator, gi
     monkeypatch.setattr(questions, "ask", busy)
     first, second = (operator.get(f"/agents/{agent.pk}/changes/").content.decode() for _ in range(2))
 
-    assert first == second
     assert "Reading the changes… local is busy" in first
-    assert f'hx-get="/agents/{agent.pk}/changes/"' in first
+    assert "Reading the changes… local was asked for them a moment ago" in second
+    for html in (first, second):
+        assert f'hx-get="/agents/{agent.pk}/changes/"' in html
+        assert 'hx-trigger="every 2s"' in html  # also after an answer that htmx doesn't show, an error
     assert asked == ["host.local"]
+
+
+def test_it_says_that_reading_failed_to_who_asked_and_who_looks_later(operator, worker, settings):
+    agent = make_agent(host=make_host(settings.HOST_NAME))
+    workspace = make_workspace(agent, path="no path holds a \0")
+
+    first, later = (operator.get(f"/agents/{agent.pk}/changes/").content.decode() for _ in range(2))
+
+    for html in (first, later):
+        assert "be read" in html
+        assert "log" in html
+        assert "hx-get" not in html
+    assert not connection().exists(changes.asked_key(workspace.pk))
+
+
+def test_it_may_be_asked_for_again_at_once_after_a_job_that_was_killed(redis_server, operator, monkeypatch):
+    agent = make_agent()
+    workspace = make_workspace(agent)
+
+    def killed(queue, *arguments, **limits):
+        raise Failed("its log says why")
+
+    monkeypatch.setattr(questions, "ask", killed)
+    html = operator.get(f"/agents/{agent.pk}/changes/").content.decode()
+
+    assert "its log says why" in html
+    assert "hx-get" not in html
+    assert not connection().exists(changes.asked_key(workspace.pk))
 
 
 def test_it_says_when_redis_is_away(operator, git):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.db import OperationalError
 from django.test import Client
 
 from apps.access.actions import make_sign_in_link
@@ -113,8 +114,9 @@ def test_it_forgets_attempts_after_their_span(brake):
 
 def test_it_counts_an_attempt_that_is_given_back_no_more(brake):
     for _ in range(LIMIT + 5):
-        assert brake.take("ada", START)
-        brake.give_back("ada")
+        attempt = brake.take("ada", START)
+        assert attempt
+        brake.give_back(attempt)
 
     assert brake.take("ada", START)
 
@@ -123,7 +125,63 @@ def test_it_counts_attempts_of_the_same_moment_one_by_one(brake):
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(lambda _: brake.take("ada", START), range(40)))
 
-    assert taken.count(True) == LIMIT
+    assert sum(attempt is not None for attempt in taken) == LIMIT
+
+
+def test_it_gives_an_attempt_back_where_it_was_counted(redis_server):
+    brake = Brake("test", LIMIT)
+    in_redis = [brake.take("ada", START) for _ in range(LIMIT)]
+    redis_server.kill()
+    here = [brake.take("ada", START) for _ in range(LIMIT)]
+
+    brake.give_back(in_redis[0])
+    assert brake.take("ada", START) is None  # here it is full as before
+    redis_server.start()
+    brake.give_back(here[0])
+    assert brake.take("ada", START) is None
+    redis_server.kill()
+    assert brake.take("ada", START)
+
+
+def test_redis_keeps_nothing_of_attempts_that_were_given_back_or_forgotten(redis_server):
+    brake = Brake("test", LIMIT)
+    brake.take("eve", START)
+    brake.give_back(brake.take("eve", START))
+    brake.give_back(brake.take("ada", START))
+    brake.take("bob", START)
+    brake.forget("bob")
+
+    redis = redis_server.client()
+    assert redis.zcard(brake._key("eve")) == 1
+    assert redis.zrange("yard:sign-in:test:keys", 0, -1) == [brake._key("eve").encode()]
+
+
+def test_an_address_that_is_blocked_pushes_out_no_counters_of_names(redis_server, monkeypatch):
+    monkeypatch.setattr(attempts, "MAX_KEYS", 2)
+    monkeypatch.setattr(views, "by_address", Brake("address", 2))
+    for name in ("a", "b", "c", "d"):
+        sign_in(Client(), name=name, password="guess")
+
+    monkeypatch.setattr(views, "by_address", Brake("free", 2))
+    monkeypatch.setattr(views, "by_name", Brake("name", 1))
+
+    assert sign_in(Client(), name="a", password="guess").status_code == 429
+
+
+def test_an_attempt_that_nobody_could_judge_counts_no_more(redis_server, monkeypatch):
+    make_person()
+
+    def no_database(*arguments, **more):
+        raise OperationalError("no connection")
+
+    with monkeypatch.context() as away:
+        away.setattr(views, "authenticate", no_database)
+        for _ in range(ADDRESS_LIMIT + 1):
+            with pytest.raises(OperationalError):
+                sign_in(Client())
+
+    assert sign_in(Client()).status_code == 302
+    assert redis_server.client().keys("yard:sign-in:*") == []
 
 
 def test_it_keeps_attempts_of_a_bounded_number_of_names(brake, monkeypatch):

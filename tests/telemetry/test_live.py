@@ -274,6 +274,19 @@ def test_what_rollups_kept_is_in_the_windows_again():
     assert snapshot.totals.throughput == pytest.approx(61 / 602)
 
 
+def test_throughput_before_is_unknown_where_rollups_alone_know_what_was():
+    live = Live()
+    for start in range(int(START) - 600, int(START), 10):
+        live.restore(step=10, start=start, kept=[(1, "w1", "builder", tally_of([sample()] * 10))], fold=True)
+    for second in range(120):
+        report(live, START + second, sample())
+
+    early, later = (live.snapshot(60, START + end, tick=1).totals for end in (119, 120))
+
+    assert early.throughput_before is None
+    assert later.throughput_before == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(
     ("operations", "balance"),
     [([], None), ([5], None), ([5, 5, 5], 1.0), ([0, 10], 0.0), ([8, 12], 0.8), ([1, 1, 1, 97], 0.0)],

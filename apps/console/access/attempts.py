@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,11 +40,30 @@ end
 return 1
 """
 
+# KEYS as above. ARGV: name of the attempt.
+GIVE_BACK = """
+redis.call('ZREM', KEYS[1], ARGV[1])
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('ZREM', KEYS[2], KEYS[1]) end
+"""
+
+FORGET = """
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], KEYS[1])
+"""
+
 
 def address_of(meta: Mapping[str, Any]) -> str:
     """Whose attempt it is. Behind a TLS proxy, the last address that was forwarded: the one that the proxy wrote."""
     forwarded = str(meta.get("HTTP_X_FORWARDED_FOR", "")).rpartition(",")[2].strip()
     return (settings.BEHIND_TLS and forwarded[:45]) or str(meta.get("REMOTE_ADDR") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One that was counted: in Redis under `name`, or in this process's memory where that is empty."""
+
+    key: str
+    name: str = ""
 
 
 class Brake:
@@ -53,37 +73,39 @@ class Brake:
         self.name, self.limit = name, limit
         self.local = Attempts(limit)
 
-    def take(self, key: str, now: datetime) -> bool:
-        """Count an attempt; False when there were too many already."""
-        keys = (self._key(key), self._prefix + "keys")
-        values = (now.timestamp(), SPAN.seconds, self.limit, MAX_KEYS, secrets.token_hex(8))
+    def take(self, key: str, now: datetime) -> Attempt | None:
+        """Count an attempt; None when there were too many already."""
+        name = secrets.token_hex(8)
         try:
-            with typed_errors():
-                return bool(self._redis.eval(TAKE, len(keys), *keys, *values))
+            taken = self._run(TAKE, key, now.timestamp(), SPAN.seconds, self.limit, MAX_KEYS, name)
+            return Attempt(key, name) if taken else None
         except RedisUnavailable as error:
             log.warning("failed sign-ins are counted by this process alone: %s", error)
-            return self.local.take(key, now)
+            return Attempt(key) if self.local.take(key, now) else None
 
-    def give_back(self, key: str) -> None:
-        """The last attempt was none that failed."""
-        self.local.give_back(key)
-        self._try("ZPOPMAX", self._key(key))
+    def give_back(self, attempt: Attempt) -> None:
+        """It was none that failed."""
+        if attempt.name:
+            self._try(GIVE_BACK, attempt.key, attempt.name)
+        else:
+            self.local.give_back(attempt.key)
 
     def forget(self, key: str) -> None:
         """What failed before it succeeded."""
         self.local.forget(key)
-        self._try("DEL", self._key(key))
+        self._try(FORGET, key)
 
-    def _try(self, *command: str) -> None:
+    def _try(self, script: str, key: str, *values: str) -> None:
         try:
-            with typed_errors():
-                self._redis.execute_command(*command)
+            self._run(script, key, *values)
         except RedisUnavailable as error:
             log.warning("a sign-in isn't noted in Redis: %s", error)
 
-    @property
-    def _redis(self) -> Any:
-        return connection(read_timeout=REDIS_SECONDS, connect_timeout=REDIS_SECONDS)
+    def _run(self, script: str, key: str, *values: float | str) -> Any:
+        redis: Any = connection(read_timeout=REDIS_SECONDS, connect_timeout=REDIS_SECONDS)
+        keys = (self._key(key), self._prefix + "keys")
+        with typed_errors():
+            return redis.eval(script, len(keys), *keys, *values)
 
     @property
     def _prefix(self) -> str:

@@ -1,5 +1,7 @@
 """Signing in and out."""
 
+from dataclasses import dataclass
+
 from django.contrib.auth import authenticate, login, logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.access.actions import note_failed_sign_in, note_sign_in, note_sign_out, redeem_sign_in_link
 from apps.access.exceptions import LinkRefused
 from apps.access.roles import role_of
-from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, SPAN, Brake, address_of
+from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, SPAN, Attempt, Brake, address_of
 from apps.console.pages import now
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -37,13 +39,18 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     name = request.POST.get("username", "")[:150]
     address = address_of(request.META)
     key = f"{address} {name}"
-    if not may_try(key, address):
+    attempt = begin(key, address)
+    if attempt is None:
         return sign_in_page(request, target, BLOCKED, name, status=429)
-    user = authenticate(request, username=name, password=request.POST.get("password", ""))
+    try:
+        user = authenticate(request, username=name, password=request.POST.get("password", ""))
+    except Exception:  # the database is away: no guess of theirs
+        attempt.give_back()
+        raise
     if user is None:
         note_failed_sign_in(username=name, address=address)
         return sign_in_page(request, target, WRONG, name, status=400)
-    by_address.give_back(address)
+    attempt.give_back()
     by_name.forget(key)
     if role_of(user) is None:
         return sign_in_page(request, target, NO_ROLE, name, status=403)
@@ -52,14 +59,28 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(target)
 
 
-def may_try(key: str, address: str) -> bool:
-    """Counts an attempt, as if it failed: a success takes it back."""
-    if not by_name.take(key, now()):
-        return False
-    if by_address.take(address, now()):
-        return True
-    by_name.give_back(key)
-    return False
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt that is counted as if it failed, until it is given back."""
+
+    of_address: Attempt
+    of_name: Attempt
+
+    def give_back(self) -> None:
+        by_address.give_back(self.of_address)
+        by_name.give_back(self.of_name)
+
+
+def begin(key: str, address: str) -> Begun | None:
+    """None when there were too many. The address goes first: one that is blocked fills no names' counters."""
+    of_address = by_address.take(address, now())
+    if of_address is None:
+        return None
+    of_name = by_name.take(key, now())
+    if of_name is None:
+        by_address.give_back(of_address)
+        return None
+    return Begun(of_address, of_name)
 
 
 def sign_in_page(

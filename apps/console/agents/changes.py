@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from apps.console.agents.facts import workspace_of
 from apps.fleet.models import Agent
-from apps.lib.questions import NoAnswer
+from apps.lib.questions import Failed, NoAnswer
 from apps.lib.text import plain_text, terminal_text
 from apps.workspaces.changes import changes_in
 from apps.workspaces.git import Commit, FileChange
@@ -58,6 +58,8 @@ def changes_of(agent: Agent) -> Changes:
         return Changes(problem="This agent has no workspace to look into.")
     try:
         found = changes_in(workspace)
+    except Failed as error:
+        return Changes(problem=f"The changes can't be read. {error}")
     except NoAnswer as error:
         return Changes(is_awaited=True, problem=str(error))
     lines = list(lines_of(found.diff))

@@ -16,7 +16,7 @@ from apps.console.agents.rows import ROW_FIELDS, VERBS, word_of
 from apps.console.agents.selection import FIGURE_SORTS, by_figure, chips, in_order, is_filtered, matching
 from apps.console.agents.table import table_of
 from apps.console.charts import agent_chart_data
-from apps.console.moment import Moment, count_states, read_agent_charts
+from apps.console.moment import Moment, count_states
 from apps.console.regions import Fragment, Region, View
 from apps.events.models import Event
 from apps.fleet.domain.outcome import outcome_of
@@ -101,7 +101,7 @@ def agent_facts(view: View, moment: Moment) -> Fragment:
 
 def agent_charts(view: View, moment: Moment) -> Fragment:
     agent = agent_of(view)
-    data = agent_chart_data(read_agent_charts(agent.pk, view.window), agent.memory_budget_mb)
+    data = agent_chart_data(moment.agent_charts(agent.pk, view.window), agent.memory_budget_mb)
     return Fragment.simple(render_to_string("console/charts_data.html", {"view": view, "data": data}))
 
 

@@ -10,7 +10,7 @@ from apps.telemetry.domain.agent_charts import agent_charts
 from apps.telemetry.domain.charts import charts, sparkline
 from apps.telemetry.domain.figures import AgentCharts, AgentFigures, Figures, Snapshot, Totals
 from apps.telemetry.domain.sample import Reading
-from apps.telemetry.domain.series import COARSER, Series, floor_to
+from apps.telemetry.domain.series import COARSER, SECOND, Series, floor_to
 from apps.telemetry.domain.signs import Signs
 from apps.telemetry.domain.tally import Tally, total
 from apps.telemetry.domain.window import WINDOWS, Window
@@ -49,6 +49,7 @@ class Live:
         self.agents: dict[int, LiveAgent] = {}
         self.yard = Series()
         self.since: float | None = None
+        self._restored_until = 0
         self._second = 0
 
     def add(self, *, at: float, agent: int, group: str, role: str, tally: Tally) -> None:
@@ -93,6 +94,7 @@ class Live:
         whole.memory = memory
         self.yard.restore(step, start, whole, fold=fold)
         self.since = min(self.since or start, float(start))
+        self._restored_until = max(self._restored_until, start + step)
 
     def advance(self, now: float) -> None:
         """Closes the seconds before this one."""
@@ -162,8 +164,8 @@ class Live:
             return None
         last = floor_to(window.start(end), step)
         first = last - window.seconds
-        if first < self._since(end):
-            return None
+        if first < self._since(end) or (step == SECOND and first < self._restored_until):
+            return None  # no rollup keeps single seconds
         ring = self.yard.rings[step]
         return sum(tally.operations for at, tally in ring.since(first) if at < last) / window.seconds
 
