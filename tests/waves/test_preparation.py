@@ -129,7 +129,7 @@ def test_an_attempt_that_comes_late_leaves_the_workspace_of_the_next_alone(waves
     def overtaken(repository, **more):
         if not hung:
             hung.append(True)
-            Member.objects.update(prepare_by=timezone.now() - timedelta(seconds=1))
+            waves.ahead += timedelta(seconds=2 * preparation.QUEUE_SECONDS)
             waves.tick(wave)
             waves.prepare()
             written.touch()
