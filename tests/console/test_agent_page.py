@@ -92,9 +92,15 @@ def test_it_is_asked_for_again_while_its_host_is_busy(redis_server, operator, gi
     assert asked == ["host.local"]
 
 
-def test_it_says_that_reading_failed_to_who_asked_and_who_looks_later(operator, worker, settings):
+def test_it_says_that_reading_failed_to_who_asked_and_who_looks_later(operator, worker, settings, monkeypatch):
     agent = make_agent(host=make_host(settings.HOST_NAME))
-    workspace = make_workspace(agent, path="no path holds a \0")
+    workspace = make_workspace(agent)
+    ask = questions.ask
+
+    def ask_what_breaks(queue, door, pk, path, base, **more):
+        return ask(queue, door, pk, "no path holds a \0", base, **more)
+
+    monkeypatch.setattr(questions, "ask", ask_what_breaks)
 
     first, later = (operator.get(f"/agents/{agent.pk}/changes/").content.decode() for _ in range(2))
 

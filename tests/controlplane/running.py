@@ -170,7 +170,7 @@ SERVICES = {
     "web": r"daphne.* controlplane\.asgi:",
     "gateway": r"daphne.* controlplane\.asgi_gateway:",
     "worker": r"manage\.py worker control",
-    "io": r"manage\.py worker io",
+    "io": r"manage\.py worker host\.\S+ io",
     "scheduler": r"manage\.py runscheduler",
     "host": r"manage\.py runhost",
     "telemetry": r"manage\.py runtelemetry",
