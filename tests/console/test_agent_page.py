@@ -92,7 +92,9 @@ def test_it_is_asked_for_again_while_its_host_is_busy(redis_server, operator, gi
     assert asked == ["host.local"]
 
 
-def test_it_says_that_reading_failed_to_who_asked_and_who_looks_later(operator, worker, settings, monkeypatch):
+def test_it_says_that_reading_failed_to_who_asked_and_who_looks_later(
+    operator, worker, settings, monkeypatch
+):
     agent = make_agent(host=make_host(settings.HOST_NAME))
     workspace = make_workspace(agent)
     ask = questions.ask
