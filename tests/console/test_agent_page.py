@@ -100,8 +100,9 @@ def test_it_says_that_reading_failed_to_who_asked_and_who_looks_later(
     ask = questions.ask
 
     def ask_what_breaks(queue, door, pk, path, base, **more):
-        return ask(queue, door, pk, "no path holds a \0", base, **more)
+        return ask(queue, door, pk, "no path holds a \0", base, **(more | {"patience": 60}))
 
+    monkeypatch.setattr(changes, "ASKED_SECONDS", 60)
     monkeypatch.setattr(questions, "ask", ask_what_breaks)
 
     first, later = (operator.get(f"/agents/{agent.pk}/changes/").content.decode() for _ in range(2))
