@@ -34,7 +34,7 @@ def test_it_waits_a_second_for_a_redis_that_hangs_and_asks_no_more(hanging, firs
     found = [moment.agent_charts(pk, 300) for pk in range(1, 21)] + [moment.snapshot(60)]
 
     assert found == [None] * 21
-    assert 0.9 < time.monotonic() - begun < 2
+    assert 0.9 < time.monotonic() - begun < 5
 
 
 def test_the_next_pass_asks_again(hanging):

@@ -24,7 +24,7 @@ def test_it_wakes_a_waiting_loop(redis_server):
     found = listener.wait(5)
 
     assert found == {("agent", 7)}
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4
 
 
 def test_it_hands_over_all_pending_hints_once(redis_server):
@@ -56,7 +56,7 @@ def test_it_times_out_while_redis_is_away_and_hears_again_later(redis_server):
 
     started = time.monotonic()
     assert listener.wait(0.3) == set()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4
 
     redis_server.start()
     deadline = time.monotonic() + 10
@@ -73,7 +73,7 @@ def test_publishing_never_raises_while_redis_is_away(redis_server):
     started = time.monotonic()
     publish("agent", 1)
 
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 4
 
 
 def test_publishing_gives_up_soon_when_redis_hangs(redis_server):
@@ -82,7 +82,7 @@ def test_publishing_gives_up_soon_when_redis_hangs(redis_server):
     try:
         started = time.monotonic()
         publish("agent", 1)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 4
     finally:
         os.kill(redis_server.process.pid, signal.SIGCONT)
 

@@ -111,10 +111,10 @@ def test_it_kills_what_ignores_sigterm():
 def test_it_does_not_wait_for_what_stays_in_the_background():
     begun = time.monotonic()
 
-    completed = run(["sh", "-c", "sleep 5 & echo done"], timeout=4)
+    completed = run(["sh", "-c", "sleep 20 & echo done"], timeout=19)
 
     assert (completed.code, completed.stdout, completed.timed_out) == (0, b"done\n", False)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 def test_it_does_not_wait_for_a_background_process_that_prints_for_ever(tmp_path):

@@ -279,4 +279,4 @@ def test_a_pass_is_quick():
 
     count = len(procfs.read_processes())
 
-    assert (time.process_time() - begun) / count < 0.0003
+    assert (time.process_time() - begun) / count < 0.001

@@ -53,7 +53,7 @@ def test_nobody_waits_longer_than_their_patience(redis_server, worker):
     finally:
         worker.send_signal(signal.SIGCONT)
 
-    assert 0.9 < time.monotonic() - begun < 3
+    assert 0.9 < time.monotonic() - begun < 6
     assert time.process_time() - used < 0.2
 
 
