@@ -112,6 +112,11 @@ def worker(queues, redis_server, settings) -> Iterator[subprocess.Popen[bytes]]:
         cwd=Path(__file__).parents[1],
         env={**os.environ, "REDIS_URL": redis_server.url},
     )
+    deadline = time.monotonic() + 60
+    while not redis_server.client().exists(f"rq:workers:host.{settings.HOST_NAME}"):
+        assert process.poll() is None, "the worker ended"
+        assert time.monotonic() < deadline, "the worker doesn't come up"
+        time.sleep(0.05)
     yield process
     process.kill()
     process.wait()

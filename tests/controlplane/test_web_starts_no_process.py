@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -88,6 +89,15 @@ def pages_of(wave, agent):
             yield name, "/" + resolver.reverse(name, **{one: values[one] for one in parameters})
 
 
+def settled(browser, address):
+    """The page once its worker has answered."""
+    deadline = time.monotonic() + 60
+    while "Reading the changes" in (html := browser.get(address).content.decode()):
+        assert time.monotonic() < deadline, html
+        time.sleep(0.2)
+    return html
+
+
 def test_it_shows_every_page(yard, browser):
     agent = yard.members.first().agent
     seen = {}
@@ -95,13 +105,13 @@ def test_it_shows_every_page(yard, browser):
     with nothing_starts():
         for name, address in pages_of(yard, agent):
             seen[name] = browser.get(address).status_code
-        changes = browser.get(f"/agents/{agent.pk}/changes/")
+        changes = settled(browser, f"/agents/{agent.pk}/changes/")
         for name in ("/admin/", "/admin/workspaces/repository/", "/api/v1/docs", "/healthz/ready"):
             seen[name] = browser.get(name).status_code
 
     assert {"yard", "wave", "wave-new", "agent", "agent-changes", "repositories"} <= set(seen), seen
     assert set(seen.values()) <= {200, 302, 404, 405}, seen
-    assert "Nothing is changed yet" in changes.content.decode()
+    assert "Nothing is changed yet" in changes
 
 
 def test_it_adds_a_repository_and_starts_a_wave(yard, browser, tmp_path):
