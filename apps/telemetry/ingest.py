@@ -46,13 +46,14 @@ OUTCOMES: dict[int, Outcome] = {ord("+"): "added", ord("="): "duplicate", ord("!
 
 # Per client the highest number seen, and one bit for each of the 32 numbers up to it: a frame that failed may
 # come again after later ones went through, and must be told from one that was added.
-# All frames of a call come as one argument: packing each by itself costs the gateway more than Redis' work on it.
+# Many frames come in one call, as a call each costs the gateway more than all that Redis does for it.
 ADD_FRAMES = f"""
 local held = tonumber(redis.call('GET', KEYS[2]) or '0') - tonumber(redis.call('GET', KEYS[3]) or '0')
 local entries = redis.call('XLEN', KEYS[1])
 
 local function add(agent, client, seq, group, role, body, words)
   local key = 'yard:seq:' .. agent .. ':' .. client
+  seq = tonumber(seq)
   local seen = redis.call('GET', key)
   local top, bits = 0, 0
   if seen then
@@ -82,7 +83,7 @@ local function add(agent, client, seq, group, role, body, words)
 end
 
 local outcomes = {{}}
-for place, frame in ipairs(cmsgpack.unpack(ARGV[1])) do outcomes[place] = add(unpack(frame)) end
+for first = 1, #ARGV, 7 do outcomes[#outcomes + 1] = add(unpack(ARGV, first, first + 6)) end
 return table.concat(outcomes)
 """
 
@@ -147,9 +148,9 @@ class FrameAppender:
     async def append(self, frames: Sequence[Frame]) -> list[Outcome]:
         """One outcome a frame, in their order. Raises RedisUnavailable: then any of them may have been added,
         and sending them again is safe."""
-        packed = encode_body([_packed(frame) for frame in frames])
+        arguments = [argument for frame in frames for argument in _arguments(frame)]
         with typed_errors():
-            answer = await self.script(keys=[STREAM, BYTES_IN, BYTES_OUT, NOW], args=[packed])
+            answer = await self.script(keys=[STREAM, BYTES_IN, BYTES_OUT, NOW], args=arguments)
         return [OUTCOMES[found] for found in cast(bytes, answer)]
 
 
@@ -189,6 +190,6 @@ def forget_silent(*, before: float) -> int:
         return connection().hdel(NOW, *old) if old else 0
 
 
-def _packed(frame: Frame) -> tuple[str, str, int, str, str, bytes, bytes]:
+def _arguments(frame: Frame) -> tuple[int, str, int, str, str, bytes, bytes]:
     said = encode_body(frame.said) if frame.said else b""
-    return str(frame.agent), frame.client, frame.seq, frame.group, frame.role, frame.body, said
+    return frame.agent, frame.client, frame.seq, frame.group, frame.role, frame.body, said
