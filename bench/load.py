@@ -84,12 +84,12 @@ class Protocol:
 class Websocket(Protocol):
     pipelined = WINDOW
 
-    def __init__(self, port: int, tokens: Sequence[str], size: int, seed: int = 1) -> None:
+    def __init__(self, port: int, tokens: Sequence[str], sizes: Sequence[int], seed: int = 1) -> None:
         self.port = port
         self.tokens = tokens
         self.random = Random(seed)
         self.clients = [f"{self.random.getrandbits(64):016x}" for _ in tokens]
-        self.made = [samples(size, self.random) for _ in range(BODIES)]
+        self.made = [samples(sizes[number % len(sizes)], self.random) for number in range(BODIES)]
         self.bodies = [self._body(number) for number in range(BODIES)]
         self.turn = 0
 

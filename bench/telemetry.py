@@ -47,7 +47,7 @@ def main() -> None:
 
 def sustained(yard: Parts, seconds: int) -> list[Figure]:
     """The load that the yard must bear, and the four counts at its end."""
-    load = Load(Websocket(yard.gateway_port, [token for _, token in yard.agents(AGENTS)], SIZE), AGENTS)
+    load = Load(Websocket(yard.gateway_port, [token for _, token in yard.agents(AGENTS)], (SIZE,)), AGENTS)
     load.run(SAMPLES_PER_S / SIZE / 10, 2)  # imports, caches, the first connection to Redis
     warm = wait_for_count(yard, 0)
     appended, used = appends(yard), yard.cpu()
@@ -77,12 +77,12 @@ def sustained(yard: Parts, seconds: int) -> list[Figure]:
 
 
 def quiet(yard: Parts, seconds: int) -> list[Figure]:
-    """What the telemetry path costs in everyday use: 100 agents with 10 operations a second each, which their client
-    sends each quarter of a second."""
-    load = Load(Websocket(yard.gateway_port, [token for _, token in yard.agents(AGENTS)], 5, seed=2), AGENTS)
-    load.run(200, 2)
+    """What the telemetry path costs in everyday use: 100 agents with 10 operations a second each, in frames of two or
+    three, as their client sends each quarter of a second."""
+    load = Load(Websocket(yard.gateway_port, [token for _, token in yard.agents(AGENTS)], (2, 3), seed=2), AGENTS)
+    load.run(AGENTS * 4, 2)
     used = yard.cpu()
-    outcome = load.run(AGENTS * 10 / 5, seconds)
+    outcome = load.run(AGENTS * 4, seconds)
     cores = cores_between(used, yard.cpu(), outcome.seconds)
     load.close()
     say(f"100 agents with 10 operations a second each: p95 {outcome.p(0.95):.1f} ms; cores {words(cores)}")
@@ -102,7 +102,7 @@ def highest(yard: Parts, seconds: int) -> tuple[Step, list[Figure]]:
 
 def at_size(yard: Parts, size: int, seconds: int) -> Callable[[float], Step]:
     def step(frames_per_s: float) -> Step:
-        load = Load(Websocket(yard.gateway_port, tokens, size, seed=size), AGENTS)
+        load = Load(Websocket(yard.gateway_port, tokens, (size,), seed=size), AGENTS)
         used = yard.cpu()
         outcome = load.run(frames_per_s, seconds, give_up_ms=200)
         cores = cores_between(used, yard.cpu(), outcome.seconds)
