@@ -19,7 +19,13 @@ from random import Random
 import msgspec
 
 WINDOW = 8
-KINDS = (("edit", 0.45, 12.0), ("read", 0.3, 4.0), ("build", 0.1, 900.0), ("test", 0.1, 400.0), ("commit", 0.05, 35.0))
+KINDS = (
+    ("edit", 0.45, 12.0),
+    ("read", 0.3, 4.0),
+    ("build", 0.1, 900.0),
+    ("test", 0.1, 400.0),
+    ("commit", 0.05, 35.0),
+)
 BODIES = 64
 BINARY = 0x82  # a whole binary message
 GRACE = 15.0  # seconds for the last answers
@@ -100,7 +106,10 @@ class Websocket(Protocol):
     def _body(self, number: int) -> bytes:
         now = time.time()
         return msgspec.msgpack.encode(
-            [[s.kind, now - s.age, s.ms, s.wait_ms, s.outcome, "vcs" if s.wait_ms else ""] for s in self.made[number]]
+            [
+                [s.kind, now - s.age, s.ms, s.wait_ms, s.outcome, "vcs" if s.wait_ms else ""]
+                for s in self.made[number]
+            ]
         )
 
     def open(self, number: int) -> socket.socket:
@@ -123,7 +132,12 @@ class Websocket(Protocol):
         return peer
 
     def message(self, number: int, seq: int) -> bytes:
-        head = b"\x84\xa1v\x01\xa6client\xb0" + self.clients[number].encode() + b"\xa3seq\xce" + seq.to_bytes(4, "big")
+        head = (
+            b"\x84\xa1v\x01\xa6client\xb0"
+            + self.clients[number].encode()
+            + b"\xa3seq\xce"
+            + seq.to_bytes(4, "big")
+        )
         payload = head + b"\xa7samples" + self.bodies[(seq + number) % BODIES]
         size = len(payload)
         length = struct.pack("!BH", 0xFE, size) if size < 65_536 else struct.pack("!BQ", 0xFF, size)

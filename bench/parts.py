@@ -25,9 +25,9 @@ import json
 from apps.fleet.models import Agent, Host, State
 from apps.fleet.tokens import new_agent_token, token_hash
 host, _ = Host.objects.get_or_create(name="bench")
-tokens = [new_agent_token() for _ in range({count})]
+tokens, known = [new_agent_token() for _ in range({count})], Agent.objects.count()
 rows = [
-    Agent(name=f"bench/agent-{{number:03}}", group="bench", role="coder", preset="command", host=host,
+    Agent(name=f"bench/agent-{{known + number:03}}", group="bench", role="coder", preset="command", host=host,
           state=State.BUSY, token_hash=token_hash(token))
     for number, token in enumerate(tokens)
 ]
@@ -62,7 +62,9 @@ class Parts:
 
     def __enter__(self) -> Self:
         self.manage("migrate", "-v", "0")
-        commands = dict(line.split(": ", 1) for line in (PROJECT / "Procfile").read_text().splitlines() if line)
+        commands = dict(
+            line.split(": ", 1) for line in (PROJECT / "Procfile").read_text().splitlines() if line
+        )
         for name in self.names:
             self.start(name, commands[name])
         return self
@@ -87,7 +89,11 @@ class Parts:
         self.running[name] = subprocess.Popen(
             words, cwd=PROJECT, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
         )
-        ready = {"redis": self._redis_answers, "web": self._web_answers, "gateway": self._gateway_answers}.get(name)
+        ready = {
+            "redis": self._redis_answers,
+            "web": self._web_answers,
+            "gateway": self._gateway_answers,
+        }.get(name)
         deadline = time.monotonic() + UP_SECONDS
         while ready is not None and not ready():
             if self.running[name].poll() is not None or time.monotonic() > deadline:

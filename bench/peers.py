@@ -108,12 +108,16 @@ def flower(seconds: int) -> Iterator[Arm]:
     port, web = free_port(), free_port()
     with tempfile.TemporaryDirectory(prefix="bench-flower-") as directory, contextlib.ExitStack() as stack:
         broker = stack.enter_context(
-            subprocess_of([binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory])
+            subprocess_of(
+                [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory]
+            )
         )
         url = f"redis://127.0.0.1:{port}/0"
         words = ["-m", "celery", "--broker", url, "flower", "--address=127.0.0.1", f"--port={web}"]
         watcher = stack.enter_context(
-            server([python, *words, "--logging=error", "--max_tasks=10000"], f"http://127.0.0.1:{web}/metrics")
+            server(
+                [python, *words, "--logging=error", "--max_tasks=10000"], f"http://127.0.0.1:{web}/metrics"
+            )
         )
         say("flower: " + " ".join(FLOWER))
         time.sleep(2)  # until it listens to events
@@ -159,7 +163,10 @@ def bodies_of() -> list[list[tuple[str, str, float]]]:
 
 
 def pushed(body: Sequence[tuple[str, str, float]]) -> bytes:
-    rows = [f'operation_ms{{n="{n}",kind="{kind}",outcome="{outcome}"}} {ms}' for n, (kind, outcome, ms) in enumerate(body)]
+    rows = [
+        f'operation_ms{{n="{n}",kind="{kind}",outcome="{outcome}"}} {ms}'
+        for n, (kind, outcome, ms) in enumerate(body)
+    ]
     return "\n".join(["# TYPE operation_ms gauge", *rows, ""]).encode()
 
 

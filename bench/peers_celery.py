@@ -22,7 +22,9 @@ def main(broker: str, events: int, group: int) -> None:
             sender = senders[number % len(senders)]
             for _ in range(group):
                 kind = random.choice(KINDS)
-                sender.send("task-succeeded", uuid=str(uuid.uuid4()), name=kind, runtime=random.random(), result="")
+                sender.send(
+                    "task-succeeded", uuid=str(uuid.uuid4()), name=kind, runtime=random.random(), result=""
+                )
             sender.flush()
 
 

@@ -79,7 +79,9 @@ def sustained(yard: Parts, seconds: int) -> list[Figure]:
 def quiet(yard: Parts, seconds: int) -> list[Figure]:
     """What the telemetry path costs in everyday use: 100 agents with 10 operations a second each, in frames of two or
     three, as their client sends each quarter of a second."""
-    load = Load(Websocket(yard.gateway_port, [token for _, token in yard.agents(AGENTS)], (2, 3), seed=2), AGENTS)
+    load = Load(
+        Websocket(yard.gateway_port, [token for _, token in yard.agents(AGENTS)], (2, 3), seed=2), AGENTS
+    )
     load.run(AGENTS * 4, 2)
     used = yard.cpu()
     outcome = load.run(AGENTS * 4, seconds)
@@ -91,10 +93,15 @@ def quiet(yard: Parts, seconds: int) -> list[Figure]:
 
 def highest(yard: Parts, seconds: int) -> tuple[Step, list[Figure]]:
     """The highest rates that still hold, for small, middling and full frames."""
-    found = {size: climb(at_size(yard, size, seconds), start) for size, start in ((1, 2_000), (SIZE, 3_000), (256, 400))}
+    found = {
+        size: climb(at_size(yard, size, seconds), start)
+        for size, start in ((1, 2_000), (SIZE, 3_000), (256, 400))
+    }
     small, middle, full = found[1], found[SIZE], found[256]
     return middle, [
-        Figure("ingest_max_frames_per_s", max(small.frames_per_s, middle.frames_per_s), "1/s", 5_000.0, "higher"),
+        Figure(
+            "ingest_max_frames_per_s", max(small.frames_per_s, middle.frames_per_s), "1/s", 5_000.0, "higher"
+        ),
         Figure("ingest_max_samples_per_s", full.frames_per_s * 256, "1/s", None, "higher"),
         Figure("ingest_max_samples_per_s_20", middle.frames_per_s * SIZE, "1/s", None, "higher"),
     ]
@@ -107,7 +114,9 @@ def at_size(yard: Parts, size: int, seconds: int) -> Callable[[float], Step]:
         outcome = load.run(frames_per_s, seconds, give_up_ms=200)
         cores = cores_between(used, yard.cpu(), outcome.seconds)
         load.close()
-        say(f"  frames of {size:3}: {frames_per_s:6.0f}/s, p95 {outcome.p(0.95):6.1f} ms; cores {words(cores)}")
+        say(
+            f"  frames of {size:3}: {frames_per_s:6.0f}/s, p95 {outcome.p(0.95):6.1f} ms; cores {words(cores)}"
+        )
         settle(yard)
         return Step(frames_per_s, outcome, cores)
 

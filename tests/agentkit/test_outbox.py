@@ -136,7 +136,9 @@ def test_what_memory_cannot_hold_comes_back_from_the_disk_in_order(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []  # the files have no name
 
 
-def test_a_full_spool_drops_the_oldest_and_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_spool_drops_the_oldest_and_counts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(spool, "MAX_BYTES", 50_000)
     monkeypatch.setattr(spool, "SEGMENT_BYTES", 10_000)
     outbox = Outbox(capacity=300, spool_directory=str(tmp_path))
