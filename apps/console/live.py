@@ -7,6 +7,7 @@ again each tick anyhow.
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -78,10 +79,12 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One turn of the pusher. `at`: when it began, unix seconds."""
+    """One turn of the pusher. `at`: when it began, unix seconds. `frame` names what it sends, and can't be guessed: who
+    acknowledges it has read it, and nobody makes us send on and on to a socket that isn't read."""
 
     number: int
     at: float
+    frame: int = field(default_factory=lambda: secrets.randbits(48))
 
 
 class Pusher:
@@ -201,7 +204,7 @@ class Pusher:
         state = viewer.state
         if state not in frames:
             frames[state] = frame_html(tick, viewer.changes(self.fragments))
-        viewer.has_been_sent(self.fragments, tick.number)
+        viewer.has_been_sent(self.fragments, tick.frame)
         try:
             await viewer.send(frames[state])
         except Exception as error:
@@ -235,7 +238,7 @@ def render(views: Iterable[View]) -> tuple[dict[View, Fragment], float]:
 
 
 def frame_html(tick: Tick, elements: list[str]) -> str:
-    """A frame, numbered like its tick: its pulse, then the elements that take the place of those with the same ids. Rows are wrapped, as
+    """A frame: its pulse, then the elements that take the place of those with the same ids. Rows are wrapped, as
     a browser drops a row outside of a table."""
     rows = [html for html in elements if html.startswith("<tr")]
     others = [html for html in elements if not html.startswith("<tr")]
@@ -246,6 +249,6 @@ def frame_html(tick: Tick, elements: list[str]) -> str:
 def pulse(tick: Tick) -> str:
     """The element that tells a page which frame this is, to be acknowledged, and how old its tick is."""
     return (
-        f'<i id="pulse" hidden data-frame="{tick.number}" data-tick="{tick.number}"'
+        f'<i id="pulse" hidden data-frame="{tick.frame}" data-tick="{tick.number}"'
         f' data-tick-at="{tick.at:.3f}" data-sent-at="{time.time():.3f}"></i>'
     )
