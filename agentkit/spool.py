@@ -26,7 +26,7 @@ class Segment:
     __slots__ = ("batches", "file", "size")
 
     def __init__(self, directory: str) -> None:
-        self.file: BinaryIO = tempfile.TemporaryFile(dir=directory, buffering=0)  # type: ignore[assignment]  # noqa: SIM115
+        self.file: BinaryIO = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115
         self.batches: deque[tuple[int, int, int]] = deque()  # place, bytes, samples
         self.size = 0
 

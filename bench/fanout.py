@@ -10,21 +10,33 @@ import base64
 import os
 import re
 import select
-import shutil
 import socket
-import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from random import Random
 
+from dashboard import FLAGS, chromium
 from load import Load, Websocket
 from parts import Parts
+from playwright.sync_api import Page, sync_playwright
 from report import Figure, machine, options, percentile, say, show
 from yard import PROJECT, cpu_seconds, memory_mb
 
 VIEWERS = (1, 100, 300)
 DROPPED_WITHIN = 45.0
+AGENTS = 100
+# Notes the operations in the agent's figures whenever these change, and when.
+WATCH = """
+window.counted = [];
+const look = () => {
+  const found = /([\\d,]+) in 1 min/.exec(document.getElementById("agent_numbers")?.textContent ?? "");
+  if (found) window.counted.push([Number(found[1].replaceAll(",", "")), Date.now()]);
+};
+new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+"""
 PULSE = re.compile(rb'data-frame="(\d+)" data-tick="\d+" data-tick-at="([\d.]+)"')
 SESSION = """
 import json
@@ -129,7 +141,7 @@ def take(peer: socket.socket, heard: bytearray, found: Watched) -> None:
     now = time.time()
     for frame, at in PULSE.findall(whole_messages(heard)):
         found.late_ms.append((now - float(at)) * 1000)
-        peer.send(text_message('{"ack": %d}' % int(frame)))
+        peer.send(text_message(f'{{"ack": {int(frame)}}}'))
 
 
 def whole_messages(data: bytearray) -> bytes:
@@ -188,6 +200,57 @@ def deaf_viewer(yard: Parts, cookie: str, web: int) -> list[Figure]:
         Figure("deaf_viewer_mb", most - before, "MB", 20.0, "lower"),
         Figure("deaf_viewer_dropped_s", took, "s", DROPPED_WITHIN, "lower"),
     ]
+
+
+def into_the_dom(seconds: int) -> list[Figure]:
+    """From an agent that sends a sample until a browser that shows that agent has counted it in, with a hundred others
+    at work. The page counts the last minute, so all of a run that is shorter."""
+    late = []
+    with Parts(["redis", "gateway", "telemetry", "web"]) as yard, sync_playwright() as playwright:
+        tokens = yard.agents(AGENTS + 1)
+        crowd = Load(Websocket(yard.gateway_port, [token for _, token in tokens[1:]], (2, 3)), AGENTS)
+        work = threading.Thread(target=crowd.run, args=(AGENTS * 4, seconds + 10), daemon=True)
+        work.start()
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        context = browser.new_context()
+        name, _, value = "=".join(yard.ask(SESSION)).partition("=")
+        context.add_cookies([{"name": name, "value": value, "url": yard.address}])
+        page = context.new_page()
+        page.goto(f"{yard.address}/agents/{tokens[0][0]}/?window=1m")
+        page.evaluate(WATCH)
+        late = probes(yard, page, tokens[0][1], seconds)
+        browser.close()
+        work.join()
+        crowd.close()
+    p50, p95 = percentile(late, 0.5), percentile(late, 0.95)
+    say(f"{len(late)} samples were seen in the DOM, p50 {p50:.0f} ms, p95 {p95:.0f} ms")
+    return [
+        Figure("dom_p95_ms", p95, "ms", 400.0, "lower"),
+        Figure("dom_p50_ms", p50, "ms", None, "lower"),
+    ]
+
+
+def probes(yard: Parts, page: Page, token: str, seconds: int) -> list[float]:
+    """Milliseconds until each sample of one agent was seen; they leave at odd moments of the tick."""
+    protocol, random = Websocket(yard.gateway_port, [token], (1,), seed=5), Random(5)
+    peer, left = protocol.open(0), []
+    ends = time.monotonic() + min(seconds, 50)
+    while time.monotonic() < ends:
+        for _ in range(len(protocol.made)):
+            protocol.refresh()
+        left.append(time.time())
+        peer.send(protocol.message(0, len(left)))
+        page.wait_for_timeout(random.uniform(500, 1_500))
+    page.wait_for_timeout(5_000)
+    peer.close()
+    seen = page.evaluate("window.counted")
+    late = [
+        [at - sent * 1000 for count, at in seen if count >= number] for number, sent in enumerate(left, 1)
+    ]
+    missing = sum(not times for times in late)
+    if missing:
+        raise RuntimeError(f"{missing} of {len(left)} samples were never seen in the page")
+    return [min(times) for times in late]
 
 
 def is_over(peer: socket.socket) -> bool:

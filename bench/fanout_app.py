@@ -2,12 +2,11 @@
 
 import itertools
 
-from controlplane.asgi import application
-
 # Only now: the line above sets Django up.
 from apps.console.catalogue import REGIONS
 from apps.console.moment import Moment
 from apps.console.regions import Fragment, Region, View
+from controlplane.asgi import application
 
 __all__ = ["application"]
 

@@ -1,4 +1,4 @@
-"""What one would take instead, under the same load: Prometheus Pushgateway, VictoriaMetrics, and Celery events into Flower.
+"""What one would take instead, under the same load: Prometheus Pushgateway, VictoriaMetrics, Celery events into Flower.
 
 None of them does the same as a yard, so each arm is given its best case (docs/benchmarks.md says which). The
 measure is samples taken in per core of the server, at the highest rate that is acknowledged within 10 ms at p95. A peer
@@ -237,7 +237,11 @@ def server(words: Sequence[str], ready: str) -> Iterator[subprocess.Popen[bytes]
 
 def version(program: str, flag: str) -> str:
     done = subprocess.run([program, flag], capture_output=True, text=True, check=False, timeout=10)
-    return (done.stdout or done.stderr).strip().splitlines()[0]
+    told = (done.stdout or done.stderr).strip()
+    if not told:  # some builds say nothing
+        words = ["dpkg-query", "--show", Path(program).name]
+        told = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    return told.splitlines()[0] if told else "of an unknown version"
 
 
 def cpu_of(*pids: int) -> float:

@@ -1,4 +1,4 @@
-"""Sends Celery's events as a worker does: `python peers_celery.py BROKER EVENTS GROUP`. Runs in Flower's environment."""
+"""Sends Celery's events as a worker does: `python peers_celery.py BROKER EVENTS GROUP`, in Flower's environment."""
 
 import random
 import sys

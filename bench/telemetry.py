@@ -22,8 +22,8 @@ from report import Figure, machine, options, say, show
 from yard import PROJECT, memory_mb
 
 sys.path.append(str(PROJECT))
-from apps.telemetry import snapshot  # noqa: E402
-from apps.telemetry.domain.sketch import Sketch  # noqa: E402
+from apps.telemetry import snapshot
+from apps.telemetry.domain.sketch import Sketch
 
 AGENTS = 100
 SAMPLES_PER_S = 100_000

@@ -9,7 +9,7 @@ from autobahn.websocket import protocol
 
 def use() -> None:
     for module in (over_twisted, protocol):
-        module.hltype = module.hlval = _plain
+        module.hltype = module.hlval = _plain  # type: ignore[attr-defined]
 
 
 def _plain(value: Any, *_: Any, **__: Any) -> Any:

@@ -89,7 +89,8 @@ class View:
 
 @dataclass(eq=False)
 class Fragment:
-    """A rendered region, itself and no other that looks alike. `parts`: elements in it, by id, that may be sent alone while `shape` (all the rest) stays."""
+    """A rendered region, itself and no other that looks alike. `parts`: elements in it, by id, that may be sent alone
+    while `shape` (all the rest) stays."""
 
     shape: Hashable
     assemble: Callable[[], str]

@@ -93,8 +93,8 @@ def _check_names(frame: ClientFrame) -> None:
     fresh = names - known_names
     for name in fresh:
         if not NAME.fullmatch(name):
-            text = f"Not a frame: a kind has characters of a-z 0-9 _ . : - and isn't {name!r}. See docs/reference/wire.md."
-            raise FrameError("bad_frame", text, frame.seq)
+            what = f"a kind has characters of a-z 0-9 _ . : - and isn't {name!r}"
+            raise FrameError("bad_frame", f"Not a frame: {what}. See docs/reference/wire.md.", frame.seq)
     if len(known_names) + len(fresh) <= KNOWN_NAMES:
         known_names.update(fresh)
 

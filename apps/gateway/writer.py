@@ -54,7 +54,8 @@ class FrameWriter:
             await client.aclose()
 
     async def _write(self, appender: FrameAppender) -> None:
-        batch, size = [], 0
+        batch: list[tuple[Frame, asyncio.Future[Written]]] = []
+        size = 0
         while self._waiting and len(batch) < FRAMES_AT_ONCE and size < BYTES_AT_ONCE:
             batch.append(self._waiting.popleft())
             size += len(batch[-1][0].body)

@@ -274,7 +274,8 @@ def test_it_carries_tick_and_time_in_each_frame(agents):
             page.frames[0],
         )
         assert found
-        assert found[1] == "1"
+        assert int(found[1]) == page.viewer.frame
+        assert found[2] == "1"
         assert before - 0.01 <= float(found[3]) <= float(found[4]) <= time.time() + 0.01
 
     run(scenario)
