@@ -34,7 +34,8 @@ class Receipt:
 
 
 class Client:
-    """Thread-safe. `hold` seconds pass before the first connection: a start in numbers stays cheap."""
+    """Thread-safe. `hold` seconds pass before the first connection: a start in numbers stays cheap. What `capacity`
+    samples in memory can't hold while the gateway is away goes to a bounded spool in `spool_directory`, if given."""
 
     def __init__(
         self,
@@ -45,13 +46,14 @@ class Client:
         flush_after: float = 0.25,
         hold: float = 0.0,
         ack_timeout: float = 15.0,
+        spool_directory: str | None = None,
     ) -> None:
         self.id = os.urandom(8).hex()
         self._url = url
         self._token = token
         self._hold = hold
         self._ack_timeout = ack_timeout
-        self._outbox = Outbox(capacity=capacity, flush_after=flush_after)
+        self._outbox = Outbox(capacity=capacity, flush_after=flush_after, spool_directory=spool_directory)
         self._lock = Lock()
         self._thread: Thread | None = None
         self._delivery: Delivery | None = None
@@ -64,7 +66,10 @@ class Client:
     def from_environment(cls, environ: Mapping[str, str] = os.environ, *, hold: float = 0.0) -> Client | None:
         """None without SWARMYARD_GATEWAY: an agent works alone too."""
         url = environ.get("SWARMYARD_GATEWAY", "")
-        return cls(url, environ.get("SWARMYARD_TOKEN", ""), hold=hold) if url else None
+        if not url:
+            return None
+        directory = environ.get("SWARMYARD_RUN_DIR") or None
+        return cls(url, environ.get("SWARMYARD_TOKEN", ""), hold=hold, spool_directory=directory)
 
     def report(
         self,

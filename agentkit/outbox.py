@@ -1,6 +1,6 @@
 """Samples on their way out: what waits, what is on the wire unacknowledged, what was lost and counted.
 
-No clock, no input or output: `now` is an argument, in seconds of any steady clock.
+No clock: `now` is an argument, in seconds of any steady clock. No input or output but that of the spool it is given.
 """
 
 from __future__ import annotations
@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections import deque
 
 from agentkit.samples import MAX_SAMPLES, WINDOW, Sample, one_line
+
+TYPE_CHECKING = False  # `typing` itself is a third of a client's start-up
+if TYPE_CHECKING:
+    from agentkit.spool import Spool
 
 
 class Sent:
@@ -24,9 +28,12 @@ class Sent:
 
 
 class Outbox:
-    """At most `capacity` samples; beyond that the oldest that wait are dropped, never those on the wire."""
+    """At most `capacity` samples in memory. What comes beyond that goes to the spool in `spool_directory`; without
+    one, or once it is full too, the oldest that wait are dropped, never those on the wire."""
 
-    def __init__(self, *, capacity: int = 20_000, flush_after: float = 0.25) -> None:
+    def __init__(
+        self, *, capacity: int = 20_000, flush_after: float = 0.25, spool_directory: str | None = None
+    ) -> None:
         self.window = WINDOW
         self.batch = MAX_SAMPLES
         self.acked = 0
@@ -40,15 +47,20 @@ class Outbox:
         self._status: dict[str, str] = {}
         self._status_is_new = False
         self._oldest_at: float | None = None
+        self._spool_directory = spool_directory
+        self._spool: Spool | None = None
+        self._spilling: list[Sample] = []  # behind the spool, until they are enough to be written
 
     def add(self, sample: Sample, now: float) -> bool:
         """Take a sample; true when the sender should wake up for it."""
-        self._waiting.append(sample)
-        if len(self._waiting) + self._on_wire > self._capacity:
-            self._waiting.popleft()
-            self.dropped += 1
-            if not self._waiting:
-                return False
+        if self._spooled() or (self._is_full() and self._spool_directory):
+            self._spill(sample)
+        else:
+            self._waiting.append(sample)
+            if len(self._waiting) + self._on_wire > self._capacity:
+                self._drop(1)
+        if not self._waiting:
+            return False
         return self._touch(now) or len(self._waiting) == self.batch
 
     def tell(self, at: float, /, **status: str | None) -> bool:
@@ -65,7 +77,7 @@ class Outbox:
 
     def left(self) -> int:
         """Samples that nobody acknowledged yet."""
-        return len(self._waiting) + self._on_wire
+        return len(self._waiting) + self._on_wire + self._spooled()
 
     def due_at(self, *, flushing: bool = False) -> float | None:
         """When the next frame wants to leave: None while nothing waits or the window is full."""
@@ -86,6 +98,7 @@ class Outbox:
         self._sent[sent.seq] = sent
         self._on_wire += len(samples)
         self._status_is_new = False
+        self._refill()
         self._oldest_at = now if self._waiting else None
         return sent
 
@@ -103,6 +116,7 @@ class Outbox:
             return False
         self._on_wire -= len(sent.samples)
         self.acked += len(sent.samples)
+        self._refill()
         return True
 
     def give_up(self, seq: int) -> None:
@@ -111,6 +125,49 @@ class Outbox:
         if sent is not None:
             self._on_wire -= len(sent.samples)
             self.dropped += len(sent.samples)
+            self._refill()
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) + self._on_wire >= self._capacity
+
+    def _spooled(self) -> int:
+        return len(self._spilling) + (self._spool.count if self._spool is not None else 0)
+
+    def _spill(self, sample: Sample) -> None:
+        self._spilling.append(sample)
+        if len(self._spilling) < MAX_SAMPLES:
+            return
+        if self._spool is None:
+            from agentkit.spool import Spool  # most clients never need it
+
+            self._spool = Spool(self._spool_directory or "")
+        while self._spilling and not self._spool.push(self._spilling):
+            # The oldest go: from memory, which takes the oldest on disk instead, which makes room there.
+            batch = self._next_spooled()
+            self._waiting.extend(batch)
+            self._drop(len(batch))
+        self._spilling = []
+
+    def _refill(self) -> None:
+        """Brings back the oldest from the spool, as far as memory may hold them."""
+        most = max(self._capacity, MAX_SAMPLES) - MAX_SAMPLES
+        while self._spooled() and len(self._waiting) + self._on_wire <= most:
+            self._waiting.extend(self._next_spooled())
+        if self._waiting and self._oldest_at is None:
+            self._oldest_at = 0.0  # they have waited long enough
+
+    def _next_spooled(self) -> list[Sample]:
+        if self._spool is not None and (held := self._spool.count):
+            batch = self._spool.pull()
+            self.dropped += held - self._spool.count - len(batch)  # what the disk didn't give back
+            return batch
+        batch, self._spilling = self._spilling, []
+        return batch
+
+    def _drop(self, count: int) -> None:
+        for _ in range(count):
+            self._waiting.popleft()
+        self.dropped += count
 
     def _touch(self, now: float) -> bool:
         if self._oldest_at is not None:

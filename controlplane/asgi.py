@@ -14,9 +14,11 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 from channels.sessions import SessionMiddlewareStack  # noqa: E402
 
 from apps.console.routing import websocket_urlpatterns  # noqa: E402
+from controlplane import lean_sockets  # noqa: E402
 from controlplane.doors import refuse_open_door  # noqa: E402
 
 refuse_open_door(settings.SWARMYARD_BIND)
+lean_sockets.use()
 
 application = ProtocolTypeRouter(
     {

@@ -14,9 +14,11 @@ django.setup()
 from daphne.ws_protocol import WebSocketProtocol  # noqa: E402
 
 from apps.gateway.routing import SOCKETS  # noqa: E402
+from controlplane import lean_sockets  # noqa: E402
 from controlplane.doors import refuse_open_door  # noqa: E402
 
 refuse_open_door(settings.SWARMYARD_GATEWAY_BIND)
+lean_sockets.use()
 
 # Daphne refuses a message above 1 MiB by its header, before it comes. By default it then cuts the connection, and
 # the client can't tell why; this way it closes with 1009 and throws away what still arrives.

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.sessions.backends.base import SessionBase
@@ -27,6 +27,10 @@ RECHECK_SECONDS = 15.0
 MAX_MESSAGE = 16_384
 MAX_REGIONS = 20
 
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
 pusher: Pusher | None = None
 
 
@@ -38,35 +42,54 @@ def shared_pusher() -> Pusher:
     return pusher
 
 
-class ConsoleConsumer(AsyncWebsocketConsumer):
-    async def connect(self) -> None:
-        self.viewer: Viewer | None = None
-        self.recheck: asyncio.Task[None] | None = None
-        await self.accept()
-        if not is_same_origin(self.scope["headers"]):
-            await self.close(FOREIGN_ORIGIN)
-            return
-        self.role = await database_sync_to_async(role_in)(self.scope["session"])
-        if self.role is None:
-            await self.close(SIGNED_OUT)
-            return
-        self.viewer = Viewer(self.send_text, self.close)
-        shared_pusher().join(self.viewer)
-        self.recheck = asyncio.create_task(self.keep_checking())
+async def console_socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application of the path. Plain, as a Channels consumer starts tasks for every message."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    page = OpenPage(scope["session"], send)
+    if not is_same_origin(scope["headers"]):
+        await page.close(FOREIGN_ORIGIN)
+    else:
+        page.role = await database_sync_to_async(role_in)(page.session)
+        if page.role is None:
+            await page.close(SIGNED_OUT)
+    await page.run(receive)
 
-    async def disconnect(self, code: int) -> None:
-        if self.recheck:
-            self.recheck.cancel()
-        if self.viewer:
-            shared_pusher().leave(self.viewer)
+
+class OpenPage:
+    def __init__(self, session: SessionBase, send: Send) -> None:
+        self.session = session
+        self.send = send
+        self.role: Role | None = None
+        self.closed = False
+        self.viewer = Viewer(self.send_text, self.close)
+
+    async def run(self, receive: Receive) -> None:
+        """Until the page has gone, and past our own close, as what still comes would pile up."""
+        recheck = None
+        if not self.closed:
+            shared_pusher().join(self.viewer)
+            recheck = asyncio.create_task(self.keep_checking())
+        try:
+            while (message := await receive())["type"] != "websocket.disconnect":
+                if not self.closed:
+                    await self.take(message.get("text"))
+        finally:
+            if recheck is not None:
+                recheck.cancel()
+                shared_pusher().leave(self.viewer)
 
     async def send_text(self, text: str) -> None:
-        await self.send(text_data=text)
+        if not self.closed:
+            await self.send({"type": "websocket.send", "text": text})
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        message = parsed(text_data)
-        if self.viewer is None or self.role is None:
-            return
+    async def close(self, code: int) -> None:
+        if not self.closed:
+            self.closed = True
+            await self.send({"type": "websocket.close", "code": code})
+
+    async def take(self, text: str | None) -> None:
+        message = parsed(text)
         if message is None:
             await self.close(BAD_MESSAGE)
             return
@@ -78,14 +101,12 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
             await self.show(message["show"])
 
     def pause(self, wanted: bool) -> None:
-        assert self.viewer is not None
         if wanted:
             self.viewer.paused = True
         else:
             shared_pusher().resume(self.viewer)
 
     async def show(self, addresses: Any) -> None:
-        assert self.viewer is not None
         assert self.role is not None
         views = views_of(addresses, self.role)
         if views is None:
@@ -97,7 +118,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
         """Ends the connection soon after its session was ended, or its person's role changed."""
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
-            role = await database_sync_to_async(role_in)(fresh(self.scope["session"]))
+            role = await database_sync_to_async(role_in)(fresh(self.session))
             if role != self.role:
                 await self.close(SIGNED_OUT if role is None else ROLE_CHANGED)
                 return

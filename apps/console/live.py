@@ -7,8 +7,9 @@ again each tick anyhow.
 
 import asyncio
 import logging
+import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,23 +58,33 @@ class Viewer:
     def is_ready(self) -> bool:
         return self.waiting_since is None and not self.paused and bool(self.views)
 
+    @property
+    def state(self) -> Hashable:
+        """Viewers with the same one are sent the same."""
+        return self.views, tuple(self.sent.get(view) for view in self.views)
+
     def changes(self, fragments: dict[View, Fragment]) -> list[str]:
-        """Elements to send; what they make of the page is taken as sent."""
+        """Elements to send."""
         elements: list[str] = []
         for view in self.views:
             fragment = fragments.get(view)
             if fragment is not None:
                 elements += fragment.changes_since(self.sent.get(view))
-                self.sent[view] = fragment
         return elements
+
+    def has_been_sent(self, fragments: dict[View, Fragment], frame: int) -> None:
+        self.sent.update((view, fragments[view]) for view in self.views if view in fragments)
+        self.frame, self.waiting_since = frame, time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One turn of the pusher. `at`: when it began, unix seconds."""
+    """One turn of the pusher. `at`: when it began, unix seconds. `frame` names what it sends, and can't be guessed: who
+    acknowledges it has read it, and nobody makes us send on and on to a socket that isn't read."""
 
     number: int
     at: float
+    frame: int = field(default_factory=lambda: secrets.randbits(48))
 
 
 class Pusher:
@@ -142,8 +153,9 @@ class Pusher:
             self.fragments |= await self._render(due)
             self.rendered_at |= dict.fromkeys(due, time.monotonic())
         started = time.thread_time()
+        frames: dict[Hashable, str] = {}
         for viewer in ready:
-            await self._send(viewer, tick)
+            await self._send(viewer, tick, frames)
         await self._drop_silent()
         self._forget()
         self.cpu_seconds += time.thread_time() - started
@@ -158,8 +170,9 @@ class Pusher:
             await self._pause(started)
 
     async def _pause(self, started: float) -> None:
-        """Until the next tick, or a hint; never shorter than HINT_PAUSE."""
-        await asyncio.sleep(max(0.0, started + HINT_PAUSE - time.monotonic()))
+        """Until the next tick, or a hint; never shorter than HINT_PAUSE, or the tick where that is less."""
+        pause = min(HINT_PAUSE, settings.PUSH_TICK_SECONDS)
+        await asyncio.sleep(max(0.0, started + pause - time.monotonic()))
         try:
             left = started + settings.PUSH_TICK_SECONDS * HINT_GRACE - time.monotonic()
             await asyncio.wait_for(self._wake.wait(), max(0.0, left))
@@ -184,14 +197,16 @@ class Pusher:
         self.cpu_seconds += seconds
         return fragments
 
-    async def _send(self, viewer: Viewer, tick: Tick) -> None:
+    async def _send(self, viewer: Viewer, tick: Tick, frames: dict[Hashable, str]) -> None:
+        """`frames`: those of this tick by the state they start from, so that each is put together once."""
         if viewer not in self.viewers or not viewer.is_ready:
             return
-        elements = viewer.changes(self.fragments)
-        viewer.frame += 1
-        viewer.waiting_since = time.monotonic()
+        state = viewer.state
+        if state not in frames:
+            frames[state] = frame_html(tick, viewer.changes(self.fragments))
+        viewer.has_been_sent(self.fragments, tick.frame)
         try:
-            await viewer.send(frame_html(tick, viewer.frame, elements))
+            await viewer.send(frames[state])
         except Exception as error:
             log.debug("a viewer went away while it was sent to: %s", error)
 
@@ -222,18 +237,18 @@ def render(views: Iterable[View]) -> tuple[dict[View, Fragment], float]:
     return fragments, time.thread_time() - started
 
 
-def frame_html(tick: Tick, frame: int, elements: list[str]) -> str:
+def frame_html(tick: Tick, elements: list[str]) -> str:
     """A frame: its pulse, then the elements that take the place of those with the same ids. Rows are wrapped, as
     a browser drops a row outside of a table."""
     rows = [html for html in elements if html.startswith("<tr")]
     others = [html for html in elements if not html.startswith("<tr")]
     wrapped = ["<table data-rows><tbody>", *rows, "</tbody></table>"] if rows else []
-    return "".join([pulse(tick, frame), *others, *wrapped])
+    return "".join([pulse(tick), *others, *wrapped])
 
 
-def pulse(tick: Tick, frame: int) -> str:
+def pulse(tick: Tick) -> str:
     """The element that tells a page which frame this is, to be acknowledged, and how old its tick is."""
     return (
-        f'<i id="pulse" hidden data-frame="{frame}" data-tick="{tick.number}"'
+        f'<i id="pulse" hidden data-frame="{tick.frame}" data-tick="{tick.number}"'
         f' data-tick-at="{tick.at:.3f}" data-sent-at="{time.time():.3f}"></i>'
     )

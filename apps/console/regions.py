@@ -87,9 +87,10 @@ class View:
         return mark_safe(f'id="{self.region}" data-region="{address}"')  # noqa: S308 - urlencoded
 
 
-@dataclass
+@dataclass(eq=False)
 class Fragment:
-    """A rendered region. `parts`: elements in it, by id, that may be sent alone while `shape` (all the rest) stays."""
+    """A rendered region, itself and no other that looks alike. `parts`: elements in it, by id, that may be sent alone
+    while `shape` (all the rest) stays."""
 
     shape: Hashable
     assemble: Callable[[], str]

@@ -1,5 +1,7 @@
 from django.urls import path
 
-from apps.console.consumer import ConsoleConsumer
+from apps.console.consumer import console_socket
 
-websocket_urlpatterns = [path("ws/v1/console/", ConsoleConsumer.as_asgi())]
+websocket_urlpatterns = [
+    path("ws/v1/console/", console_socket),  # type: ignore[arg-type]  # an ASGI application, as Channels wants
+]

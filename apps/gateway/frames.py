@@ -1,5 +1,6 @@
 """What agents send over their websocket: decoding, checking, and saying what is wrong (docs/reference/wire.md)."""
 
+import re
 from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
@@ -12,6 +13,9 @@ VERSION = 1
 MAX_BYTES = 1024 * 1024  # Daphne's own limit, which refuses by the header, before anything is held
 MAX_SAMPLES = 256
 WINDOW = 8
+
+NAME = re.compile(r"[a-z0-9_.:\-]*")
+KNOWN_NAMES = 10_000
 
 Code = Literal["bad_frame", "bad_version", "unavailable"]
 ClientId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8,32}\Z")]
@@ -51,6 +55,8 @@ decode_msgpack = msgspec.msgpack.Decoder(ClientFrame).decode
 decode_json = msgspec.json.Decoder(ClientFrame).decode
 msgpack_envelope = msgspec.msgpack.Decoder(_Envelope).decode
 json_envelope = msgspec.json.Decoder(_Envelope).decode
+# Kinds and kinds of waits that were found right: agents use a few dozen, and each sample has two.
+known_names: set[str] = set()
 
 
 def decode_frame(data: bytes | str) -> ClientFrame:
@@ -61,6 +67,7 @@ def decode_frame(data: bytes | str) -> ClientFrame:
         _explain(data, error)
     if frame.v != VERSION:
         raise _wrong_version(frame.seq)
+    _check_names(frame)
     _clean(frame)
     return frame
 
@@ -78,6 +85,18 @@ def _explain(data: bytes | str, error: Exception) -> NoReturn:
 
 def _wrong_version(seq: int | None) -> FrameError:
     return FrameError("bad_version", f'This gateway speaks version {VERSION}: send "v": {VERSION}.', seq)
+
+
+def _check_names(frame: ClientFrame) -> None:
+    names = {sample.kind for sample in frame.samples}
+    names.update([sample.wait_kind for sample in frame.samples])
+    fresh = names - known_names
+    for name in fresh:
+        if not NAME.fullmatch(name):
+            what = f"a kind has characters of a-z 0-9 _ . : - and isn't {name!r}"
+            raise FrameError("bad_frame", f"Not a frame: {what}. See docs/reference/wire.md.", frame.seq)
+    if len(known_names) + len(fresh) <= KNOWN_NAMES:
+        known_names.update(fresh)
 
 
 def _clean(frame: ClientFrame) -> None:

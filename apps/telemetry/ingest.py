@@ -6,13 +6,12 @@ syncs each write to disk) and of the telemetry process, which reads it from ther
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import msgspec
 import redis
 import redis.asyncio
 from msgspec import UNSET, UnsetType
-from redis.exceptions import NoScriptError
 
 from apps.lib.redis import connection, typed_errors
 from apps.telemetry.domain.sample import Reading
@@ -42,48 +41,55 @@ SEEN_SECONDS = 24 * 3600
 READINGS_AT_ONCE = 200
 
 Outcome = Literal["added", "duplicate", "full"]
-OUTCOMES: dict[int, Outcome] = {1: "added", 0: "duplicate", -1: "full"}
-
-IS_FULL = f"""
-local held = tonumber(redis.call('GET', KEYS[2]) or '0') - tonumber(redis.call('GET', KEYS[3]) or '0')
-local full = held > {MAX_BYTES} or redis.call('XLEN', KEYS[1]) >= {MAX_ENTRIES}
-"""
+# One character a frame: an answer of many is one string, which costs its reader as much as a single one.
+OUTCOMES: dict[int, Outcome] = {ord("+"): "added", ord("="): "duplicate", ord("!"): "full"}
 
 # Per client the highest number seen, and one bit for each of the 32 numbers up to it: a frame that failed may
 # come again after later ones went through, and must be told from one that was added.
-ADD_FRAME = f"""
-local seq = tonumber(ARGV[1])
-local seen = redis.call('GET', KEYS[4])
-local top, bits = 0, 0
-if seen then
-  top, bits = string.match(seen, '^(%d+) (%d+)$')
-  top, bits = tonumber(top), tonumber(bits)
+# Many frames come in one call, as a call each costs the gateway more than all that Redis does for it.
+ADD_FRAMES = f"""
+local held = tonumber(redis.call('GET', KEYS[2]) or '0') - tonumber(redis.call('GET', KEYS[3]) or '0')
+local entries = redis.call('XLEN', KEYS[1])
+
+local function add(agent, client, seq, group, role, body, words)
+  local key = 'yard:seq:' .. agent .. ':' .. client
+  seq = tonumber(seq)
+  local seen = redis.call('GET', key)
+  local top, bits = 0, 0
+  if seen then
+    top, bits = string.match(seen, '^(%d+) (%d+)$')
+    top, bits = tonumber(top), tonumber(bits)
+  end
+  if seq <= top - 32 then return '=' end
+  if seq <= top and bit.band(bits, bit.lshift(1, top - seq)) ~= 0 then return '=' end
+  if #body > 0 then
+    if held > {MAX_BYTES} or entries >= {MAX_ENTRIES} then return '!' end
+    redis.call('XADD', KEYS[1], '*', 'a', agent, 'g', group, 'r', role, 's', body,
+      'n', redis.call('INCRBY', KEYS[2], #body))
+    held, entries = held + #body, entries + 1
+  end
+  if seq > top then
+    bits = seq - top < 32 and bit.lshift(bits, seq - top) or 0
+    top = seq
+  end
+  bits = bit.bor(bits, bit.lshift(1, top - seq))
+  redis.call('SET', key, string.format('%.0f %.0f', top, bits % 4294967296), 'EX', {SEEN_SECONDS})
+  if #words > 0 then
+    local said = cmsgpack.unpack(redis.call('HGET', KEYS[4], agent) or '\\128')
+    for name, value in pairs(cmsgpack.unpack(words)) do said[name] = value end
+    redis.call('HSET', KEYS[4], agent, cmsgpack.pack(said))
+  end
+  return '+'
 end
-if seq <= top - 32 then return 0 end
-if seq <= top and bit.band(bits, bit.lshift(1, top - seq)) ~= 0 then return 0 end
-if #ARGV[5] > 0 then
-  {IS_FULL}
-  if full then return -1 end
-  redis.call('XADD', KEYS[1], '*', 'a', ARGV[2], 'g', ARGV[3], 'r', ARGV[4], 's', ARGV[5],
-    'n', redis.call('INCRBY', KEYS[2], #ARGV[5]))
-end
-if seq > top then
-  bits = seq - top < 32 and bit.lshift(bits, seq - top) or 0
-  top = seq
-end
-bits = bit.bor(bits, bit.lshift(1, top - seq))
-redis.call('SET', KEYS[4], string.format('%.0f %.0f', top, bits % 4294967296), 'EX', {SEEN_SECONDS})
-if #ARGV[6] > 0 then
-  local said = cmsgpack.unpack(redis.call('HGET', KEYS[5], ARGV[2]) or '\\128')
-  for key, value in pairs(cmsgpack.unpack(ARGV[6])) do said[key] = value end
-  redis.call('HSET', KEYS[5], ARGV[2], cmsgpack.pack(said))
-end
-return 1
+
+local outcomes = {{}}
+for first = 1, #ARGV, 7 do outcomes[#outcomes + 1] = add(unpack(ARGV, first, first + 6)) end
+return table.concat(outcomes)
 """
 
 ADD_READINGS = f"""
-{IS_FULL}
-if full then return -1 end
+local held = tonumber(redis.call('GET', KEYS[2]) or '0') - tonumber(redis.call('GET', KEYS[3]) or '0')
+if held > {MAX_BYTES} or redis.call('XLEN', KEYS[1]) >= {MAX_ENTRIES} then return 0 end
 redis.call('XADD', KEYS[1], '*', 'p', ARGV[1], 'n', redis.call('INCRBY', KEYS[2], #ARGV[1]))
 return 1
 """
@@ -133,27 +139,19 @@ decode_now = msgspec.msgpack.Decoder(AgentNow).decode
 
 
 class FrameAppender:
-    """Appends frames from an event loop, many in one round trip."""
+    """Appends frames from an event loop, many in one call."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self.client = client
-        self.script = client.register_script(ADD_FRAME)
+        self.script = client.register_script(ADD_FRAMES)
 
     async def append(self, frames: Sequence[Frame]) -> list[Outcome]:
         """One outcome a frame, in their order. Raises RedisUnavailable: then any of them may have been added,
         and sending them again is safe."""
+        arguments = [argument for frame in frames for argument in _arguments(frame)]
         with typed_errors():
-            try:
-                return await self._append(frames)
-            except NoScriptError:  # a fresh Redis; what it did add is told from the rest, so all may go again
-                await self.client.script_load(ADD_FRAME)
-                return await self._append(frames)
-
-    async def _append(self, frames: Sequence[Frame]) -> list[Outcome]:
-        async with self.client.pipeline(transaction=False) as pipeline:
-            for frame in frames:
-                pipeline.evalsha(self.script.sha, 5, *_keys(frame), *_arguments(frame))
-            return [OUTCOMES[found] for found in await pipeline.execute()]
+            answer = await self.script(keys=[STREAM, BYTES_IN, BYTES_OUT, NOW], args=arguments)
+        return [OUTCOMES[found] for found in cast(bytes, answer)]
 
 
 def append_readings(readings: Sequence[Reading]) -> None:
@@ -163,7 +161,7 @@ def append_readings(readings: Sequence[Reading]) -> None:
         script = client.register_script(ADD_READINGS)
         for first in range(0, len(readings), READINGS_AT_ONCE):
             body = encode_body(readings[first : first + READINGS_AT_ONCE])
-            if OUTCOMES[cast(int, script(keys=[STREAM, BYTES_IN, BYTES_OUT], args=[body]))] == "full":
+            if not script(keys=[STREAM, BYTES_IN, BYTES_OUT], args=[body]):
                 raise StreamFull
 
 
@@ -192,10 +190,6 @@ def forget_silent(*, before: float) -> int:
         return connection().hdel(NOW, *old) if old else 0
 
 
-def _keys(frame: Frame) -> list[str]:
-    return [STREAM, BYTES_IN, BYTES_OUT, f"yard:seq:{frame.agent}:{frame.client}", NOW]
-
-
-def _arguments(frame: Frame) -> list[Any]:
+def _arguments(frame: Frame) -> tuple[int, str, int, str, str, bytes, bytes]:
     said = encode_body(frame.said) if frame.said else b""
-    return [frame.seq, frame.agent, frame.group, frame.role, frame.body, said]
+    return frame.agent, frame.client, frame.seq, frame.group, frame.role, frame.body, said

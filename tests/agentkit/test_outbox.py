@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentkit import spool
 from agentkit.outbox import Outbox
 from agentkit.samples import Sample, make_sample
 
@@ -116,14 +121,61 @@ def test_a_status_travels_once_and_without_samples_if_need_be() -> None:
     assert second.status == {"now": "cargo?check", "state": "idle"}
 
 
+def test_what_memory_cannot_hold_comes_back_from_the_disk_in_order(tmp_path: Path) -> None:
+    outbox = Outbox(capacity=300, spool_directory=str(tmp_path))
+    for number in range(2_000):
+        outbox.add(sample(number), 10.0)
+
+    arrived: list[object] = []
+    while (sent := outbox.next_frame(11.0, flushing=True)) is not None:
+        arrived += ends(sent.samples)
+        outbox.acknowledge(sent.seq)
+
+    assert arrived == list(range(2_000))
+    assert (outbox.acked, outbox.dropped, outbox.left()) == (2_000, 0, 0)
+    assert list(tmp_path.iterdir()) == []  # the files have no name
+
+
+def test_a_full_spool_drops_the_oldest_and_counts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "MAX_BYTES", 50_000)
+    monkeypatch.setattr(spool, "SEGMENT_BYTES", 10_000)
+    outbox = Outbox(capacity=300, spool_directory=str(tmp_path))
+    for number in range(20_000):
+        outbox.add(sample(number), 10.0)
+    held = outbox.left()
+
+    arrived: list[object] = []
+    while (sent := outbox.next_frame(11.0, flushing=True)) is not None:
+        arrived += ends(sent.samples)
+        outbox.acknowledge(sent.seq)
+
+    assert outbox.dropped == 20_000 - held > 0
+    assert arrived == list(range(20_000 - held, 20_000))
+
+
+def test_a_disk_that_takes_nothing_leaves_memory(tmp_path: Path) -> None:
+    outbox = Outbox(capacity=300, spool_directory=str(tmp_path / "nowhere"))
+    for number in range(2_000):
+        outbox.add(sample(number), 10.0)
+
+    assert outbox.dropped + outbox.left() == 2_000
+    assert outbox.left() >= 256
+    sent = outbox.next_frame(11.0, flushing=True)
+    assert sent is not None
+    assert len(sent.samples) == 256
+
+
+@pytest.mark.parametrize("spools", [False, True])
 @given(
     st.lists(st.one_of(st.just("add"), st.just("send"), st.integers(1, 12)), max_size=200), st.integers(1, 30)
 )
 @settings(max_examples=150, deadline=None)
 def test_every_sample_is_acknowledged_held_or_dropped_and_memory_is_bounded(
-    steps: list[str | int], capacity: int
+    spools: bool, steps: list[str | int], capacity: int
 ) -> None:
-    outbox = Outbox(capacity=capacity)
+    outbox = Outbox(capacity=capacity, spool_directory=tempfile.gettempdir() if spools else None)
     outbox.batch = 4
     outbox.window = 3
     added = 0
@@ -137,7 +189,7 @@ def test_every_sample_is_acknowledged_held_or_dropped_and_memory_is_bounded(
             outbox.acknowledge(step)
 
         assert outbox.acked + outbox.dropped + outbox.left() == added
-        assert outbox.left() <= capacity
+        assert spools or outbox.left() <= capacity
         assert len(outbox.unacknowledged()) <= 3
         assert [sent.seq for sent in outbox.unacknowledged()] == sorted(
             sent.seq for sent in outbox.unacknowledged()

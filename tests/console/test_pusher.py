@@ -274,7 +274,24 @@ def test_it_carries_tick_and_time_in_each_frame(agents):
             page.frames[0],
         )
         assert found
-        assert found[1] == "1"
+        assert int(found[1]) == page.viewer.frame
+        assert found[2] == "1"
         assert before - 0.01 <= float(found[3]) <= float(found[4]) <= time.time() + 0.01
+
+    run(scenario)
+
+
+def test_an_acknowledgement_that_was_guessed_counts_for_nothing(agents):
+    async def scenario(pusher: Pusher) -> None:
+        page = opened(pusher, view("yard_waves"))
+        await pusher.turn()
+        for guess in range(10_000):
+            page.viewer.acknowledge(guess)
+        await pusher.turn()
+        assert len(page.frames) == 1
+
+        page.acknowledge()
+        await pusher.turn()
+        assert len(page.frames) == 2
 
     run(scenario)

@@ -6,6 +6,8 @@ most ERROR away, relatively, from everything in it. Counts add up, so a merge eq
 
 import math
 import struct
+from collections import Counter
+from collections.abc import Sequence
 
 ERROR = 0.00999  # a little below 1 %, so that rounding at a bucket's edge stays within 1 %
 GAMMA = (1 + ERROR) / (1 - ERROR)
@@ -40,6 +42,20 @@ class Sketch:
             return
         index = math.ceil(math.log(value) / LOG_GAMMA)
         self._bins[index] = self._bins.get(index, 0) + count
+
+    def add_all(self, values: Sequence[float]) -> None:
+        """The same as `add` for each, at a third of the cost. All of them or, when it raises ValueError, none."""
+        if not values:
+            return
+        if not (min(values) >= 0 and max(values) <= LARGEST and math.isfinite(sum(values))):
+            raise ValueError(f"these can't be summarised: they must be numbers from 0 to {LARGEST:g}.")
+        self._thaw()
+        log, ceil = math.log, math.ceil
+        found = Counter([ceil(log(value) / LOG_GAMMA) for value in values if value >= SMALLEST])
+        bins = self._bins
+        self._zeros += len(values) - found.total()
+        for index, count in found.items():
+            bins[index] = bins.get(index, 0) + count
 
     def merge(self, other: "Sketch") -> None:
         self._thaw()

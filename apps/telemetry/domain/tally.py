@@ -1,6 +1,6 @@
 """What happened in one stretch of time: counts, sums and a sketch. Tallies add up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from apps.telemetry.domain.sample import Sample
@@ -27,17 +27,23 @@ class Tally:
     groups: dict[str, int] | None = None
     sketch: Sketch = field(default_factory=Sketch)
 
-    def add(self, sample: Sample) -> None:
-        self.operations += 1
-        self.errors += sample.outcome == "error"
-        self.induced += sample.outcome == "induced"
-        self.duration_ms += sample.ms
-        self.max_ms = max(self.max_ms, sample.ms)
-        self.memory = max(self.memory, sample.memory)
-        self.sketch.add(sample.ms)
-        if sample.wait_ms:
-            self.wait_ms += sample.wait_ms
-            self.add_wait(sample.wait_kind or OTHER, sample.wait_ms)
+    def add_all(self, samples: Sequence[Sample]) -> None:
+        """Column by column: what loops over samples in C takes a third of what a loop of ours takes."""
+        if not samples:
+            return
+        durations = [sample.ms for sample in samples]
+        outcomes = [sample.outcome for sample in samples]
+        self.operations += len(samples)
+        self.errors += outcomes.count("error")
+        self.induced += outcomes.count("induced")
+        self.duration_ms += sum(durations)
+        self.max_ms = max(self.max_ms, *durations)
+        self.memory = max(self.memory, *[sample.memory for sample in samples])
+        self.sketch.add_all(durations)
+        for sample in samples:
+            if sample.wait_ms:
+                self.wait_ms += sample.wait_ms
+                self.add_wait(sample.wait_kind or OTHER, sample.wait_ms)
 
     def add_wait(self, kind: str, wait_ms: float) -> None:
         if self.waits is None:
@@ -66,10 +72,9 @@ class Tally:
         self.sketch.merge(other.sketch)
 
 
-def tally_of(samples: Iterable[Sample]) -> Tally:
+def tally_of(samples: Sequence[Sample]) -> Tally:
     tally = Tally()
-    for sample in samples:
-        tally.add(sample)
+    tally.add_all(samples)
     return tally
 
 

@@ -1,0 +1,199 @@
+"""Ingest at full speed: how many samples a yard takes in durably, how fast it says so, and whether it counts each once.
+
+A hundred agents with real tokens hold a websocket each and send frames at a steady rate; a frame's lateness runs
+from when it was due until its acknowledgement, which the gateway gives once the sample is on disk (Redis with
+`appendfsync always`). Meanwhile the telemetry process sums it all up. At the end four counts are compared: samples
+sent, samples acknowledged, appends that Redis itself counted, and operations in the totals of the database. Everything,
+the load included, shares the cores of this machine.
+"""
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from random import Random
+
+import peers
+from ladder import P95_MS, SIZE, Step, climb, cores_between, words
+from load import Load, Websocket
+from parts import Parts
+from report import Figure, machine, options, say, show
+from yard import PROJECT, memory_mb
+
+sys.path.append(str(PROJECT))
+from apps.telemetry import snapshot
+from apps.telemetry.domain.sketch import Sketch
+
+AGENTS = 100
+SAMPLES_PER_S = 100_000
+COUNTED_WITHIN = 60.0
+PROCESSES = ("redis", "gateway", "telemetry")
+
+
+def main() -> None:
+    chosen = options(__doc__)
+    where = machine()
+    with Parts(PROCESSES) as yard:
+        figures = sustained(yard, 10 if chosen.quick else 60)
+        figures += quiet(yard, 8 if chosen.quick else 20)
+        seconds = 3 if chosen.quick else 5
+        best, more = highest(yard, seconds)
+        figures += more
+        figures += peers.ratios(lambda: at_size(yard, SIZE, seconds)(best.frames_per_s), seconds)
+    figures += sketches(100_000 if chosen.quick else 3_333_333)
+    show("telemetry", where, figures, as_json=chosen.json)
+
+
+def sustained(yard: Parts, seconds: int) -> list[Figure]:
+    """The load that the yard must bear, and the four counts at its end."""
+    load = Load(Websocket(yard.gateway_port, [token for _, token in yard.agents(AGENTS)], (SIZE,)), AGENTS)
+    load.run(SAMPLES_PER_S / SIZE / 10, 2)  # imports, caches, the first connection to Redis
+    warm = wait_for_count(yard, 0)
+    appended, used = appends(yard), yard.cpu()
+    outcome = load.run(SAMPLES_PER_S / SIZE, seconds, give_up_ms=60_000)
+    cores = cores_between(used, yard.cpu(), outcome.seconds)
+    behind = time.time() - last_snapshot(yard)
+    load.close()
+    counted = wait_for_count(yard, warm + outcome.acked * SIZE) - warm
+    in_stream = (appends(yard) - appended) * SIZE
+    sent, acked = outcome.sent * SIZE, outcome.acked * SIZE
+    say(
+        f"{seconds} s: {sent} sent, {acked} acknowledged, {in_stream} in the stream, {counted} counted; cores "
+        + words(cores)
+    )
+    return [
+        Figure("ingest_samples_per_s", acked / outcome.seconds, "1/s", 0.99 * SAMPLES_PER_S, "higher"),
+        Figure("ingest_frames_per_s", outcome.acked / outcome.seconds, "1/s", None, "higher"),
+        Figure("ingest_p50_ms", outcome.p(0.5), "ms", None, "lower"),
+        Figure("ingest_p95_ms", outcome.p(0.95), "ms", P95_MS, "lower"),
+        Figure("ingest_p99_ms", outcome.p(0.99), "ms", None, "lower"),
+        Figure("ingest_lost", max(0, acked - min(in_stream, counted)), "", 0, "lower"),
+        Figure("ingest_doubled", max(0, max(in_stream, counted) - sent), "", 0, "lower"),
+        Figure("ingest_behind_s", behind, "s", 3.0, "lower"),
+        *(Figure(f"ingest_{name}_cores", share, "cores", None, "lower") for name, share in cores.items()),
+        Figure("ingest_gateway_mb", memory_mb(yard.pid("gateway"), "Rss"), "MB", None, "lower"),
+    ]
+
+
+def quiet(yard: Parts, seconds: int) -> list[Figure]:
+    """What the telemetry path costs in everyday use: 100 agents with 10 operations a second each, in frames of two or
+    three, as their client sends each quarter of a second."""
+    load = Load(
+        Websocket(yard.gateway_port, [token for _, token in yard.agents(AGENTS)], (2, 3), seed=2), AGENTS
+    )
+    load.run(AGENTS * 4, 2)
+    used = yard.cpu()
+    outcome = load.run(AGENTS * 4, seconds)
+    cores = cores_between(used, yard.cpu(), outcome.seconds)
+    load.close()
+    say(f"100 agents with 10 operations a second each: p95 {outcome.p(0.95):.1f} ms; cores {words(cores)}")
+    return [Figure("telemetry_cpu_pct", 100 * sum(cores.values()), "% of a core", 10.0, "lower")]
+
+
+def highest(yard: Parts, seconds: int) -> tuple[Step, list[Figure]]:
+    """The highest rates that still hold, for small, middling and full frames."""
+    found = {
+        size: climb(at_size(yard, size, seconds), start)
+        for size, start in ((1, 2_000), (SIZE, 3_000), (256, 400))
+    }
+    small, middle, full = found[1], found[SIZE], found[256]
+    return middle, [
+        Figure(
+            "ingest_max_frames_per_s", max(small.frames_per_s, middle.frames_per_s), "1/s", 5_000.0, "higher"
+        ),
+        Figure("ingest_max_samples_per_s", full.frames_per_s * 256, "1/s", None, "higher"),
+        Figure("ingest_max_samples_per_s_20", middle.frames_per_s * SIZE, "1/s", None, "higher"),
+    ]
+
+
+def at_size(yard: Parts, size: int, seconds: int) -> Callable[[float], Step]:
+    def step(frames_per_s: float) -> Step:
+        load = Load(Websocket(yard.gateway_port, tokens, (size,), seed=size), AGENTS)
+        used = yard.cpu()
+        outcome = load.run(frames_per_s, seconds, give_up_ms=200)
+        cores = cores_between(used, yard.cpu(), outcome.seconds)
+        load.close()
+        say(
+            f"  frames of {size:3}: {frames_per_s:6.0f}/s, p95 {outcome.p(0.95):6.1f} ms; cores {words(cores)}"
+        )
+        settle(yard)
+        return Step(frames_per_s, outcome, cores)
+
+    tokens = [token for _, token in yard.agents(AGENTS)]
+    return step
+
+
+def settle(yard: Parts) -> None:
+    """Until the telemetry process is through with what a step left, so that it isn't paid by the next."""
+    deadline = time.monotonic() + COUNTED_WITHIN
+    while time.time() - last_snapshot(yard) > 2.5 and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def appends(yard: Parts) -> int:
+    """How often anything was added to a stream, as Redis counts its commands."""
+    found = yard.redis.info("commandstats").get("cmdstat_xadd")
+    return int(found["calls"]) if found else 0
+
+
+def last_snapshot(yard: Parts) -> float:
+    """Until when everything is in the figures that pages show."""
+    data = yard.redis.get(snapshot.key(60))
+    return snapshot.decode(data).at if isinstance(data, bytes) else 0.0
+
+
+def wait_for_count(yard: Parts, expected: int) -> int:
+    """Operations in the totals, once they are as many, or don't grow for longer than a bucket takes."""
+    best, since = -1, time.monotonic()
+    while True:
+        counted = yard.counted()
+        if counted > best:
+            best, since = counted, time.monotonic()
+        if (expected and counted >= expected) or time.monotonic() - since > 15:
+            return counted
+        time.sleep(0.5)
+
+
+def sketches(count: int) -> list[Figure]:
+    """How far percentiles of three shapes are off, against the exact ones of all values; and what merging costs."""
+    random = Random(3)
+    shapes: dict[str, Callable[[], float]] = {
+        "log-normal": lambda: random.lognormvariate(3, 1),
+        "pareto": lambda: 5 * random.paretovariate(1.5),
+        "two peaks": lambda: abs(random.gauss(20, 3) if random.random() < 0.9 else random.gauss(900, 80)),
+    }
+    worst = 0.0
+    for name, draw in shapes.items():
+        values = sorted(draw() for _ in range(count))
+        sketch = Sketch()
+        for value in values:
+            sketch.add(value)
+        ranks = (0.5, 0.95, 0.99, 0.999)
+        exact = [values[max(1, math.ceil(rank * count)) - 1] for rank in ranks]
+        off = [abs(got / true - 1) for got, true in zip(sketch.quantiles(*ranks), exact, strict=True) if got]
+        worst = max(worst, *off)
+        say(f"percentiles of {count} values, {name}: at most {100 * max(off):.2f} % off")
+    seconds = []
+    parts = [filled(random, 50) for _ in range(1_000)]
+    for _ in range(5):
+        whole, begun = Sketch(), time.perf_counter()
+        for part in parts:
+            whole.merge(part)
+        seconds.append(time.perf_counter() - begun)
+    return [
+        Figure("percentile_error_pct", 100 * worst, "%", 1.0, "lower"),
+        Figure("merge_1000_ms", statistics.median(seconds) * 1000, "ms", 50.0, "lower"),
+    ]
+
+
+def filled(random: Random, count: int) -> Sketch:
+    sketch = Sketch()
+    for _ in range(count):
+        sketch.add(random.lognormvariate(3, 1))
+    sketch.freeze()
+    return sketch
+
+
+if __name__ == "__main__":
+    main()
