@@ -14,6 +14,8 @@ class TokenHolder:
     name: str
     group: str
     role: str
+    host: str = ""
+    repository: str = ""  # of its workspace; empty: it has none
 
 
 def new_agent_token() -> str:
@@ -23,5 +25,5 @@ def new_agent_token() -> str:
 def agent_for_token(token: str) -> TokenHolder | None:
     """Whose token this is, while that agent lives."""
     rows = Agent.objects.filter(token_hash=token_hash(token), state__in=LIVE)
-    row = rows.values_list("pk", "name", "group", "role").first()
-    return TokenHolder(*row) if row else None
+    row = rows.values_list("pk", "name", "group", "role", "host__name", "workspace__repository__name").first()
+    return TokenHolder(*(value or "" for value in row)) if row else None

@@ -145,6 +145,8 @@ class AgentSocket:
             seq=frame.seq,
             body=encode_body(frame.samples) if frame.samples else b"",
             said=said,
+            host=self.holder.host,
+            repository=self.holder.repository,
         )
 
     async def _answer(self) -> None:

@@ -1,5 +1,7 @@
 """What happened in one stretch of time: counts, sums and a sketch. Tallies add up."""
 
+import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -9,21 +11,30 @@ from apps.telemetry.domain.sketch import Sketch
 OTHER = "other"
 MAX_WAIT_KINDS = 12
 MAX_GROUPS = 24
+MAX_KINDS = 24
+COORDINATION = "coordination"
 
 
 @dataclass(slots=True)
 class Tally:
-    """`operations` counts every outcome. `memory` is the highest reading. Lock waits are in `wait_ms` as a
-    whole and in `waits` by kind; `groups` (operations by wave) is filled for the yard as a whole alone."""
+    """`operations` counts every outcome. Lock waits are in `wait_ms` as a whole and in `waits` by kind; `kinds` are
+    operations by kind. `corrected` counts samples whose clock was off. `coordination_ms`: None until a coordination
+    operation was reported. `memory` is the highest reading, `cpu` the sum of `readings`. `groups` (operations by
+    wave) is filled for the yard as a whole alone."""
 
     operations: int = 0
     errors: int = 0
     induced: int = 0
+    corrected: int = 0
     duration_ms: float = 0.0
     wait_ms: float = 0.0
     max_ms: float = 0.0
+    coordination_ms: float | None = None
     memory: int = 0
+    cpu: float = 0.0
+    readings: int = 0
     waits: dict[str, float] | None = None
+    kinds: dict[str, int] | None = None
     groups: dict[str, int] | None = None
     sketch: Sketch = field(default_factory=Sketch)
 
@@ -40,10 +51,18 @@ class Tally:
         self.max_ms = max(self.max_ms, *durations)
         self.memory = max(self.memory, *[sample.memory for sample in samples])
         self.sketch.add_all(durations)
+        self._add_kinds(samples)
         for sample in samples:
             if sample.wait_ms:
                 self.wait_ms += sample.wait_ms
                 self.add_wait(sample.wait_kind or OTHER, sample.wait_ms)
+
+    def _add_kinds(self, samples: Sequence[Sample]) -> None:
+        for kind, operations in Counter([sample.kind for sample in samples]).items():
+            self.add_kind(kind, operations)
+            if is_coordination(kind):
+                spent = sum(sample.ms for sample in samples if sample.kind == kind)
+                self.coordination_ms = (self.coordination_ms or 0.0) + spent
 
     def add_wait(self, kind: str, wait_ms: float) -> None:
         if self.waits is None:
@@ -51,25 +70,56 @@ class Tally:
         kind = _bounded(kind, self.waits, MAX_WAIT_KINDS)
         self.waits[kind] = self.waits.get(kind, 0.0) + wait_ms
 
+    def add_kind(self, kind: str, operations: int) -> None:
+        if self.kinds is None:
+            self.kinds = {}
+        kind = _bounded(kind, self.kinds, MAX_KINDS)
+        self.kinds[kind] = self.kinds.get(kind, 0) + operations
+
     def add_group(self, group: str, operations: int) -> None:
         if self.groups is None:
             self.groups = {}
         group = _bounded(group, self.groups, MAX_GROUPS)
         self.groups[group] = self.groups.get(group, 0) + operations
 
+    def read(self, memory: int, cpu: float) -> None:
+        """One reading of bytes and cores."""
+        self.memory = max(self.memory, memory)
+        self.cpu += cpu
+        self.readings += 1
+
     def merge(self, other: "Tally") -> None:
+        """Another stretch of the same subject, or more of this one."""
+        self.merge_work(other)
+        self.memory = max(self.memory, other.memory)
+        self.cpu += other.cpu
+        self.readings += other.readings
+
+    def merge_work(self, other: "Tally") -> None:
+        """What another subject did: its memory and CPU add up only where both are of the same moment."""
         self.operations += other.operations
         self.errors += other.errors
         self.induced += other.induced
+        self.corrected += other.corrected
         self.duration_ms += other.duration_ms
         self.wait_ms += other.wait_ms
         self.max_ms = max(self.max_ms, other.max_ms)
-        self.memory = max(self.memory, other.memory)
+        if other.coordination_ms is not None:
+            self.coordination_ms = (self.coordination_ms or 0.0) + other.coordination_ms
+        self._merge_names(other)
+        self.sketch.merge(other.sketch)
+
+    def _merge_names(self, other: "Tally") -> None:
         for kind, wait_ms in (other.waits or {}).items():
             self.add_wait(kind, wait_ms)
+        for kind, operations in (other.kinds or {}).items():
+            self.add_kind(kind, operations)
         for group, operations in (other.groups or {}).items():
             self.add_group(group, operations)
-        self.sketch.merge(other.sketch)
+
+
+def is_coordination(kind: str) -> bool:
+    return kind.startswith(COORDINATION) and (kind == COORDINATION or kind[len(COORDINATION)] == ".")
 
 
 def tally_of(samples: Sequence[Sample]) -> Tally:
@@ -86,5 +136,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 
 def _bounded(name: str, known: dict[str, float] | dict[str, int], most: int) -> str:
-    """The name itself, or OTHER once there are `most` names beside it."""
-    return name if name in known or len(known) < most else OTHER
+    """The name itself, or OTHER once there are `most` names beside it. One copy of each in all the tallies."""
+    if name in known:
+        return name
+    return sys.intern(name) if len(known) < most else OTHER
