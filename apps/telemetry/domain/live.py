@@ -14,7 +14,7 @@ from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.series import OPEN_SECONDS, SECOND, SPAN, TEN, Series, floor_to
 from apps.telemetry.domain.signs import Signs
 from apps.telemetry.domain.subjects import YARD, Labels
-from apps.telemetry.domain.summary import Member, by_subject, figures, group_figures, joint_figures
+from apps.telemetry.domain.summary import Member, all_groups, figures, group_figures, joint_figures
 from apps.telemetry.domain.tally import Tally, total
 from apps.telemetry.domain.window import WINDOWS, Window
 
@@ -142,7 +142,6 @@ class Live:
         window = WINDOWS[seconds]
         self.advance(now)
         end = self._second
-        covered, alone = self._covered(window, end), self.one_agent_throughput()
         members = self._members(window, end, now)
         return Snapshot(
             window=seconds,
@@ -151,10 +150,7 @@ class Live:
             totals=self._totals(members.values(), window, end),
             agents={pk: self._agent_figures(pk, member, window, end) for pk, member in members.items()},
             charts=charts(self.yard, window, end, self._since(end)),
-            groups={
-                subject: group_figures(together, covered, alone)
-                for subject, together in by_subject(members.values()).items()
-            },
+            groups=all_groups(members.values(), self._covered(window, end), self.one_agent_throughput()),
         )
 
     def together(self, agents: Collection[int], seconds: int, now: float) -> GroupFigures:

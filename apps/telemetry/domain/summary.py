@@ -1,6 +1,6 @@
 """From tallies to the figures of a window."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from apps.telemetry.domain import spread
@@ -48,6 +48,18 @@ def joint_figures(whole: Tally, members: list[Member], seconds: float, alone: fl
             whole.operations / seconds, sum(member.present for member in members), alone
         ),
     )
+
+
+def all_groups(members: Collection[Member], seconds: float, alone: float | None) -> dict[str, GroupFigures]:
+    """By subject. Where two are the same agents, as a wave and its repository often are, they are merged once."""
+    known: dict[tuple[int, ...], GroupFigures] = {}
+    found = {}
+    for subject, together in by_subject(members).items():
+        who = tuple(id(member) for member in together)
+        if who not in known:
+            known[who] = group_figures(together, seconds, alone)
+        found[subject] = known[who]
+    return found
 
 
 def by_subject(members: Iterable[Member]) -> dict[str, list[Member]]:

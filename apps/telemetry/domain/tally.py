@@ -2,8 +2,9 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from apps.telemetry.domain.sample import Sample
 from apps.telemetry.domain.sketch import Sketch
@@ -13,6 +14,8 @@ MAX_WAIT_KINDS = 12
 MAX_GROUPS = 24
 MAX_KINDS = 24
 COORDINATION = "coordination"
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(slots=True)
@@ -58,29 +61,18 @@ class Tally:
                 self.add_wait(sample.wait_kind or OTHER, sample.wait_ms)
 
     def _add_kinds(self, samples: Sequence[Sample]) -> None:
-        for kind, operations in Counter([sample.kind for sample in samples]).items():
-            self.add_kind(kind, operations)
+        kinds = Counter([sample.kind for sample in samples])
+        self.kinds = _added_up(self.kinds, kinds, MAX_KINDS)
+        for kind in kinds:
             if is_coordination(kind):
                 spent = sum(sample.ms for sample in samples if sample.kind == kind)
                 self.coordination_ms = (self.coordination_ms or 0.0) + spent
 
     def add_wait(self, kind: str, wait_ms: float) -> None:
-        if self.waits is None:
-            self.waits = {}
-        kind = _bounded(kind, self.waits, MAX_WAIT_KINDS)
-        self.waits[kind] = self.waits.get(kind, 0.0) + wait_ms
-
-    def add_kind(self, kind: str, operations: int) -> None:
-        if self.kinds is None:
-            self.kinds = {}
-        kind = _bounded(kind, self.kinds, MAX_KINDS)
-        self.kinds[kind] = self.kinds.get(kind, 0) + operations
+        self.waits = _added_up(self.waits, {kind: wait_ms}, MAX_WAIT_KINDS)
 
     def add_group(self, group: str, operations: int) -> None:
-        if self.groups is None:
-            self.groups = {}
-        group = _bounded(group, self.groups, MAX_GROUPS)
-        self.groups[group] = self.groups.get(group, 0) + operations
+        self.groups = _added_up(self.groups, {group: operations}, MAX_GROUPS)
 
     def read(self, memory: int, cpu: float) -> None:
         """One reading of bytes and cores."""
@@ -106,16 +98,10 @@ class Tally:
         self.max_ms = max(self.max_ms, other.max_ms)
         if other.coordination_ms is not None:
             self.coordination_ms = (self.coordination_ms or 0.0) + other.coordination_ms
-        self._merge_names(other)
+        self.waits = _added_up(self.waits, other.waits, MAX_WAIT_KINDS)
+        self.kinds = _added_up(self.kinds, other.kinds, MAX_KINDS)
+        self.groups = _added_up(self.groups, other.groups, MAX_GROUPS)
         self.sketch.merge(other.sketch)
-
-    def _merge_names(self, other: "Tally") -> None:
-        for kind, wait_ms in (other.waits or {}).items():
-            self.add_wait(kind, wait_ms)
-        for kind, operations in (other.kinds or {}).items():
-            self.add_kind(kind, operations)
-        for group, operations in (other.groups or {}).items():
-            self.add_group(group, operations)
 
 
 def is_coordination(kind: str) -> bool:
@@ -135,8 +121,17 @@ def total(tallies: Iterable[Tally]) -> Tally:
     return result
 
 
-def _bounded(name: str, known: dict[str, float] | dict[str, int], most: int) -> str:
-    """The name itself, or OTHER once there are `most` names beside it. One copy of each in all the tallies."""
-    if name in known:
-        return name
-    return sys.intern(name) if len(known) < most else OTHER
+def _added_up(known: dict[str, N] | None, more: Mapping[str, N] | None, most: int) -> dict[str, N] | None:
+    """The sum of two, by name: at most `most` names, and OTHER for the rest. One copy of each name in all tallies."""
+    if not more:
+        return known
+    if known is None:
+        known = {}
+    for name, value in more.items():
+        if name in known:
+            known[name] += value
+        elif len(known) < most:
+            known[sys.intern(name)] = value
+        else:
+            known[OTHER] = known[OTHER] + value if OTHER in known else value
+    return known
