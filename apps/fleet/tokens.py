@@ -37,6 +37,6 @@ def agents_for_tokens(tokens: Collection[str]) -> dict[str, TokenHolder]:
     hashes, found = list(by_hash), {}
     for first in range(0, len(hashes), TOKENS_AT_ONCE):
         rows = Agent.objects.filter(token_hash__in=hashes[first : first + TOKENS_AT_ONCE], state__in=LIVE)
-        for found_hash, *fields in rows.values_list("token_hash", *FIELDS):
-            found[by_hash[found_hash]] = TokenHolder(*(value or "" for value in fields))
+        for found_hash, pk, name, group, role, host, repository in rows.values_list("token_hash", *FIELDS):
+            found[by_hash[found_hash]] = TokenHolder(pk, name, group, role, host, repository or "")
     return found

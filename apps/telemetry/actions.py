@@ -7,7 +7,16 @@ from django.db import models, transaction
 
 from apps.telemetry.domain.packing import packed_with
 from apps.telemetry.domain.pending import Slot, Work
-from apps.telemetry.domain.rolling import FIVE_MINUTES, MINUTE, SECOND, TEN, Place, Stretches, rolled_up
+from apps.telemetry.domain.rolling import (
+    FIVE_MINUTES,
+    MINUTE,
+    ROW_SECONDS,
+    SECOND,
+    TEN,
+    Place,
+    Stretches,
+    rolled_up,
+)
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.models import AgentTotal, Checkpoint, Rollup
 
@@ -50,7 +59,10 @@ def delete_old(*, now: float) -> int:
     """Deletes rollups past their time, a bounded number of each kind; says how many."""
     deleted = 0
     for resolution, kept in KEPT_SECONDS.items():
-        old = Rollup.objects.filter(resolution=resolution, start__lt=int(now) - kept).order_by("start")
+        oldest = (
+            int(now) - kept - ROW_SECONDS.get(resolution, resolution)
+        )  # of its row, nothing is young enough
+        old = Rollup.objects.filter(resolution=resolution, start__lt=oldest).order_by("start")
         chosen = list(old.values_list("pk", flat=True)[:DELETED_AT_ONCE])
         for first in range(0, len(chosen), ROWS_AT_ONCE):
             deleted += Rollup.objects.filter(pk__in=chosen[first : first + ROWS_AT_ONCE]).delete()[0]

@@ -9,6 +9,7 @@ from apps.fleet.models import State
 from apps.fleet.tokens import TokenHolder, agents_for_tokens
 from apps.gateway import finder
 from apps.gateway.finder import AgentFinder
+from tests.factories import make_workspace
 
 HOLDER = TokenHolder(1, "w1/agent-01", "w1", "coder")
 
@@ -73,8 +74,13 @@ def test_one_that_goes_away_takes_no_other_with_it(monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_it_says_where_an_agent_runs_and_on_what(make_agent):
     agent, token = make_agent()
+    free, other = make_agent()
     _, dead = make_agent(state=State.EXITED)
+    workspace = make_workspace(agent)
 
-    found = agents_for_tokens([token, dead, "never"])
+    found = agents_for_tokens([token, other, dead, "never"])
 
-    assert found == {token: TokenHolder(agent.pk, "w1/agent-01", "w1", "coder", "here", "")}
+    assert found == {
+        token: TokenHolder(agent.pk, "w1/agent-01", "w1", "coder", "here", workspace.repository.name),
+        other: TokenHolder(free.pk, "w1/agent-02", "w1", "coder", "here", ""),
+    }

@@ -10,13 +10,15 @@ from apps.telemetry import actions, ingest
 from apps.telemetry import snapshot as snapshots
 from apps.telemetry.domain.packing import unpacked
 from apps.telemetry.domain.sample import Reading
+from apps.telemetry.domain.subjects import Labels
 from apps.telemetry.domain.tally import Tally
 from apps.telemetry.exceptions import CheckpointMoved
+from apps.telemetry.ingest import encode_body
 from apps.telemetry.models import AgentTotal, Checkpoint, Rollup
 from apps.telemetry.queries import recorded
 from apps.telemetry.service import Telemetry
 from apps.telemetry.stream import Stream
-from tests.telemetry.factories import arrive, read_off
+from tests.telemetry.factories import arrive, make_body, read_off
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,6 +55,20 @@ def test_it_writes_buckets_that_are_over(client):
     assert recorded(3).operations == 0
     assert sum(tally.operations for _, tally in kept(10)) == 4
     assert [tally.waits for _, tally in kept(10, "agent:1")] == [None, {"slot": 5.0}]
+
+
+def test_an_entry_of_an_older_gateway_has_neither_host_nor_repository(client):
+    past = time.time() - 60
+    fields = {"a": 1, "g": "w1", "r": "coder", "s": make_body(10.0, end=past), "n": 0}
+    client.xadd(ingest.STREAM, fields, id=f"{int(past * 1000)}-1")
+    client.xadd(ingest.STREAM, {"p": encode_body([[1, "w1", "coder", past, 5, 0.5]]), "n": 0})
+
+    telemetry = started(client)
+    telemetry.tick()
+
+    assert telemetry.live.agents[1].labels == Labels("w1", "coder", "", "")
+    assert telemetry.live.agents[1].memory == 5
+    assert recorded(1).operations == 1
 
 
 def test_it_says_until_when_its_totals_are_exact(client):

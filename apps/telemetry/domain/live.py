@@ -11,7 +11,7 @@ from apps.telemetry.domain.agent_charts import agent_charts
 from apps.telemetry.domain.charts import charts, sparkline
 from apps.telemetry.domain.figures import AgentCharts, AgentFigures, GroupFigures, Snapshot, Totals
 from apps.telemetry.domain.sample import Reading
-from apps.telemetry.domain.series import OPEN_SECONDS, SECOND, SPAN, TEN, Series, floor_to
+from apps.telemetry.domain.series import OPEN_SECONDS, SECOND, TEN, Series, floor_to
 from apps.telemetry.domain.signs import Signs
 from apps.telemetry.domain.subjects import YARD, Labels
 from apps.telemetry.domain.summary import Member, all_groups, figures, group_figures, joint_figures
@@ -21,6 +21,7 @@ from apps.telemetry.domain.window import WINDOWS, Window
 FRESH_SECONDS = 15.0  # an older gauge says nothing about now
 FORGET_SECONDS = 86_400.0
 MAX_AGENTS = 5_000
+MAX_GAUGED = 600  # seconds; far behind, a restart reads an hour before anything is written
 
 
 class Gauge(NamedTuple):
@@ -29,7 +30,7 @@ class Gauge(NamedTuple):
     memory: int = 0
     cpu: float = 0.0
 
-    def __add__(self, other: "Gauge") -> "Gauge":  # type: ignore[override]
+    def plus(self, other: "Gauge") -> "Gauge":
         return Gauge(self.memory + other.memory, self.cpu + other.cpu)
 
 
@@ -254,11 +255,11 @@ class Live:
             gauge = agent.gauge(now)
             if gauge.memory or gauge.cpu:
                 for subject in (YARD, *agent.labels.subjects()):
-                    sums[subject] = sums.get(subject, Gauge()) + gauge
+                    sums[subject] = sums.get(subject, Gauge()).plus(gauge)
         if sums:
             self.yard.at(self._second).read(*sums[YARD])
             self.gauged[self._second] = sums
-            while len(self.gauged) > SPAN:
+            if len(self.gauged) > MAX_GAUGED:
                 del self.gauged[min(self.gauged)]
 
     def _forget_old(self, now: float) -> None:
