@@ -90,7 +90,7 @@ def agent_chart_data(charts: AgentCharts | None, budget_mb: int) -> str:
 def history_data(history: History) -> str:
     """JSON for the charts of any subject over a range of the past."""
     lines = history.lines
-    wait = [None if ms is None else ms / (1000 * history.width) for ms in lines["wait_ms"]]
+    wait = [None if ms is None else round(ms / (1000 * history.width), 6) for ms in lines["wait_ms"]]
     memory = [None if size is None else size / GB for size in lines["memory"]]
     latency = {name: rounded(lines[name]) for name in ("p50", "p95", "p99")}
     return compact(
@@ -102,7 +102,7 @@ def history_data(history: History) -> str:
                 "target": LATENCY_TARGET_MS,
                 "word": f"target {LATENCY_TARGET_MS:.0f} ms",
             },
-            "wait": {"lines": {"lock wait": rounded(wait)}, "empty": NO_WAIT},
+            "wait": {"lines": {"lock wait": wait}, "empty": NO_WAIT},
             "memory": {"lines": {"memory": rounded(memory)}, "empty": "no readings in this span"},
             "empty": "nothing was recorded in this span",
         }
