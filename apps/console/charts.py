@@ -8,6 +8,7 @@ from typing import Any
 from apps.console.agents.rows import LATENCY_TARGET_MS
 from apps.console.display import GB, MB
 from apps.telemetry.agent_charts import AgentCharts
+from apps.telemetry.history import History
 from apps.telemetry.snapshot import Charts, Snapshot
 
 MAX_SERIES = 4  # colours that the eye keeps apart; the rest is drawn as one
@@ -35,6 +36,12 @@ AGENT_CHARTS = (
     Chart("latency", "Latency", "ms, target dashed", "ms"),
     Chart("wait", "Lock wait", "seconds per second, by kind", "s/s"),
     Chart("memory", "Memory", "MB, budget dashed", "MB"),
+)
+HISTORY_CHARTS = (
+    Chart("throughput", "Throughput", "operations/s", "op/s"),
+    LATENCY,
+    Chart("wait", "Lock wait", "agent-seconds per second", "s/s"),
+    Chart("memory", "Memory", "GB, highest", "GB"),
 )
 
 
@@ -76,6 +83,28 @@ def agent_chart_data(charts: AgentCharts | None, budget_mb: int) -> str:
                 "empty": "no readings in this span",
             },
             "empty": "nothing heard in this span",
+        }
+    )
+
+
+def history_data(history: History) -> str:
+    """JSON for the charts of any subject over a range of the past."""
+    lines = history.lines
+    wait = [None if ms is None else round(ms / (1000 * history.width), 6) for ms in lines["wait_ms"]]
+    memory = [None if size is None else size / GB for size in lines["memory"]]
+    latency = {name: rounded(lines[name]) for name in ("p50", "p95", "p99")}
+    return compact(
+        {
+            "times": history.times,
+            "throughput": {"lines": {"op/s": rounded(lines["throughput"])}},
+            "latency": {
+                "lines": latency,
+                "target": LATENCY_TARGET_MS,
+                "word": f"target {LATENCY_TARGET_MS:.0f} ms",
+            },
+            "wait": {"lines": {"lock wait": wait}, "empty": NO_WAIT},
+            "memory": {"lines": {"memory": rounded(memory)}, "empty": "no readings in this span"},
+            "empty": "nothing was recorded in this span",
         }
     )
 

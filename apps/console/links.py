@@ -1,5 +1,7 @@
 """Addresses that regions point to. Written out, as each tick makes hundreds of them; a test follows every link."""
 
+from urllib.parse import urlencode
+
 
 def agent(pk: int) -> str:
     return f"/agents/{pk}/"
@@ -15,6 +17,10 @@ def agents_of(label: str, state: str) -> str:
 
 def agents_by(sort: str) -> str:
     return f"{AGENTS}?sort={sort}"
+
+
+def history_of(subject: str) -> str:
+    return f"/history/?{urlencode({'of': subject})}"
 
 
 YARD = "/"

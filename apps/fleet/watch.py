@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from django.conf import settings
+
 from apps.fleet import logs
 from apps.fleet.domain.output import Activity, Observation, Parser, Result, Session, Status, Usage, new_parser
 from apps.fleet.domain.output.observation import count, money
@@ -134,6 +136,7 @@ class Watch:
             cpu_cores=self.cpu_cores,
             read_bytes=sum(io.read_bytes for io in counts),
             write_bytes=sum(io.write_bytes for io in counts),
+            host=settings.HOST_NAME,
         )
 
     def fields(self) -> dict[str, object]:

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from msgspec import UNSET
 
-from apps.fleet.tokens import TokenHolder, agent_for_token
+from apps.fleet.tokens import TokenHolder
 from apps.gateway import frames
 from apps.gateway.doors import bearer_token, is_foreign
+from apps.gateway.finder import AgentFinder
 from apps.gateway.frames import WINDOW, ClientFrame, FrameError
 from apps.gateway.writer import FrameWriter, Written
 from apps.telemetry.ingest import Frame, Said, encode_body
@@ -43,7 +43,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-find_agent = database_sync_to_async(agent_for_token)
+find_agent = AgentFinder()
 
 
 class AgentDoor:
@@ -145,6 +145,8 @@ class AgentSocket:
             seq=frame.seq,
             body=encode_body(frame.samples) if frame.samples else b"",
             said=said,
+            host=self.holder.host,
+            repository=self.holder.repository,
         )
 
     async def _answer(self) -> None:
@@ -158,9 +160,9 @@ class AgentSocket:
                 await self._say(frames.acknowledgement(seq), text=text)
 
     async def _recheck(self) -> None:
-        """Closes the socket soon after its agent's token died."""
+        """Closes the socket soon after its agent's token died. All sockets look at the same times, and so together."""
         while not self.closed:
-            await asyncio.sleep(RECHECK_SECONDS)
+            await asyncio.sleep(RECHECK_SECONDS - asyncio.get_running_loop().time() % RECHECK_SECONDS)
             try:
                 holder = await find_agent(self.token)
             except (DatabaseError, InterfaceError) as error:

@@ -1,31 +1,33 @@
-"""The only writes of telemetry: buckets and their checkpoint in one transaction; the end of old rollups."""
+"""The only writes of telemetry: what was counted and its checkpoint in one transaction; the end of old rollups."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import models, transaction
 
-from apps.telemetry.domain.pending import Bucket
-from apps.telemetry.domain.series import floor_to
-from apps.telemetry.domain.sketch import Sketch
-from apps.telemetry.exceptions import CheckpointMoved
-from apps.telemetry.models import (
+from apps.telemetry.domain.packing import packed_with
+from apps.telemetry.domain.pending import Slot, Work
+from apps.telemetry.domain.rolling import (
     FIVE_MINUTES,
-    TEN_SECONDS,
-    AgentTotal,
-    Checkpoint,
-    Counted,
-    Rollup,
-    RollupWait,
+    MINUTE,
+    ROW_SECONDS,
+    SECOND,
+    TEN,
+    Place,
+    Stretches,
+    rolled_up,
 )
+from apps.telemetry.exceptions import CheckpointMoved
+from apps.telemetry.models import AgentTotal, Checkpoint, Rollup
 
-KEPT_SECONDS = {TEN_SECONDS: 2 * 3600, FIVE_MINUTES: 30 * 24 * 3600}
+KEPT_SECONDS = {SECOND: 3600, TEN: 24 * 3600, MINUTE: 30 * 24 * 3600, FIVE_MINUTES: 30 * 24 * 3600}
 DELETED_AT_ONCE = 20_000
 ROWS_AT_ONCE = 500
 START_ID = "0-0"
 
-SUMS = ["group", "role", "operations", "errors", "induced", "duration_ms", "wait_ms"]
-ROLLED_UP = [*SUMS, "max_ms", "memory", "cpu", "readings", "sketch"]
+KEY = ["subject", "resolution", "start"]
+LABELS = ["group", "role", "host", "repository"]
+COUNTED = ["operations", "errors", "induced", "corrected", "duration_ms", "wait_ms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,95 +43,64 @@ def current_mark(*, stream: str) -> Mark:
     return Mark(row.last_id, row.until)
 
 
-def record(*, stream: str, buckets: Sequence[Bucket], before: Mark, after: Mark) -> None:
-    """Adds these buckets to rollups and totals, and moves the checkpoint from `before` to `after`: all of
+def record(*, stream: str, slots: Sequence[Slot], before: Mark, after: Mark) -> None:
+    """Adds what is in these slots to rollups and totals, and moves the checkpoint from `before` to `after`: all of
     it or nothing. Raises CheckpointMoved when the checkpoint doesn't stand at `before`."""
+    added = rolled_up(slots)  # before the transaction, which keeps others from writing
     with transaction.atomic():
         moved = Checkpoint.objects.filter(stream=stream, last_id=before.last_id, until=before.until)
         if not moved.update(last_id=after.last_id, until=after.until):
             raise CheckpointMoved(f"the checkpoint of {stream} isn't at {before.last_id}")
-        for resolution in (TEN_SECONDS, FIVE_MINUTES):
-            _add_rollups(resolution, buckets)
-            _add_waits(resolution, buckets)
-        _add_totals(buckets)
+        _add_rollups(added)
+        _add_totals([work for slot in slots for work in slot.works.values()])
 
 
 def delete_old(*, now: float) -> int:
     """Deletes rollups past their time, a bounded number of each kind; says how many."""
     deleted = 0
     for resolution, kept in KEPT_SECONDS.items():
-        for rows in (Rollup.objects.all(), RollupWait.objects.all()):
-            old = rows.filter(resolution=resolution, start__lt=int(now) - kept).order_by("start")
-            chosen = list(old.values_list("pk", flat=True)[:DELETED_AT_ONCE])
-            for first in range(0, len(chosen), ROWS_AT_ONCE):
-                deleted += rows.filter(pk__in=chosen[first : first + ROWS_AT_ONCE]).delete()[0]
+        oldest = (
+            int(now) - kept - ROW_SECONDS.get(resolution, resolution)
+        )  # of its row, nothing is young enough
+        old = Rollup.objects.filter(resolution=resolution, start__lt=oldest).order_by("start")
+        chosen = list(old.values_list("pk", flat=True)[:DELETED_AT_ONCE])
+        for first in range(0, len(chosen), ROWS_AT_ONCE):
+            deleted += Rollup.objects.filter(pk__in=chosen[first : first + ROWS_AT_ONCE]).delete()[0]
     return deleted
 
 
-def _add_rollups(resolution: int, buckets: Sequence[Bucket]) -> None:
-    starts = {floor_to(bucket.start, resolution) for bucket in buckets}
-    stored = Rollup.objects.filter(resolution=resolution, start__in=starts)
-    rows = {(row.start, row.agent): row for row in stored}
-    sketches = {place: Sketch.from_bytes(bytes(row.sketch)) for place, row in rows.items()}
-    changed = set()
-    for bucket in buckets:
-        place = floor_to(bucket.start, resolution), bucket.agent
-        if place not in rows:
-            rows[place] = Rollup(resolution=resolution, start=place[0], agent=bucket.agent)
-            sketches[place] = Sketch()
-        row = rows[place]
-        _count(row, bucket)
-        row.max_ms = max(row.max_ms, bucket.tally.max_ms)
-        row.memory = max(row.memory, bucket.tally.memory)
-        row.cpu += bucket.cpu
-        row.readings += bucket.readings
-        sketches[place].merge(bucket.tally.sketch)
-        changed.add(place)
-    for place in changed:
-        rows[place].sketch = sketches[place].to_bytes()
-    _upsert(Rollup, [rows[place] for place in sorted(changed)], ["resolution", "start", "agent"], ROLLED_UP)
+def _add_rollups(added: dict[Place, Stretches]) -> None:
+    kept: dict[Place, Rollup] = {}
+    for resolution in {place.resolution for place in added}:
+        starts = {place.start for place in added if place.resolution == resolution}
+        for row in Rollup.objects.filter(resolution=resolution, start__in=starts):
+            kept[Place(resolution, row.start, row.subject)] = row
+    rows = []
+    for place, stretches in sorted(added.items()):
+        row = kept.get(place) or Rollup(**place._asdict(), cells=b"")
+        row.operations += sum(tally.operations for tally in stretches.values())
+        row.cells = packed_with(bytes(row.cells), place.start, stretches)
+        rows.append(row)
+    _upsert(Rollup, rows, KEY, ["operations", "cells"])
 
 
-def _add_waits(resolution: int, buckets: Sequence[Bucket]) -> None:
-    added: dict[tuple[int, int, str], float] = {}
-    for bucket in buckets:
-        for kind, wait_ms in (bucket.tally.waits or {}).items():
-            place = floor_to(bucket.start, resolution), bucket.agent, kind
-            added[place] = added.get(place, 0.0) + wait_ms
-    stored = RollupWait.objects.filter(resolution=resolution, start__in={start for start, _, _ in added})
-    known = {(row.start, row.agent, row.kind): row.wait_ms for row in stored}
-    rows = [
-        RollupWait(
-            resolution=resolution,
-            start=place[0],
-            agent=place[1],
-            kind=place[2],
-            wait_ms=known.get(place, 0.0) + ms,
-        )
-        for place, ms in sorted(added.items())
-    ]
-    _upsert(RollupWait, rows, ["resolution", "start", "agent", "kind"], ["wait_ms"])
-
-
-def _add_totals(buckets: Sequence[Bucket]) -> None:
-    agents = sorted({bucket.agent for bucket in buckets})
+def _add_totals(works: Sequence[Work]) -> None:
+    agents = sorted({work.agent for work in works})
     rows: dict[int, AgentTotal] = {}
     for first in range(0, len(agents), ROWS_AT_ONCE):
         for row in AgentTotal.objects.filter(agent__in=agents[first : first + ROWS_AT_ONCE]):
             rows[row.agent] = row
-    for bucket in buckets:
-        _count(rows.setdefault(bucket.agent, AgentTotal(agent=bucket.agent)), bucket)
-    _upsert(AgentTotal, [rows[agent] for agent in agents], ["agent"], SUMS)
+    for work in works:
+        _count(rows.setdefault(work.agent, AgentTotal(agent=work.agent)), work)
+    _upsert(AgentTotal, [rows[agent] for agent in agents], ["agent"], [*LABELS, *COUNTED])
 
 
-def _count(row: Counted, bucket: Bucket) -> None:
-    tally = bucket.tally
-    row.group, row.role = bucket.group, bucket.role
-    row.operations += tally.operations
-    row.errors += tally.errors
-    row.induced += tally.induced
-    row.duration_ms += tally.duration_ms
-    row.wait_ms += tally.wait_ms
+def _count(row: AgentTotal, work: Work) -> None:
+    for name, new in zip(LABELS, work.labels, strict=True):
+        setattr(row, name, new or getattr(row, name))
+    for tally in work.seconds.values():
+        for name in COUNTED:
+            setattr(row, name, getattr(row, name) + getattr(tally, name))
 
 
 def _upsert(

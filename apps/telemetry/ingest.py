@@ -47,11 +47,13 @@ OUTCOMES: dict[int, Outcome] = {ord("+"): "added", ord("="): "duplicate", ord("!
 # Per client the highest number seen, and one bit for each of the 32 numbers up to it: a frame that failed may
 # come again after later ones went through, and must be told from one that was added.
 # Many frames come in one call, as a call each costs the gateway more than all that Redis does for it.
+# An entry is a frame (agent, group: its wave, role, host, origin: its repository, samples) or readings by a host (p);
+# n is in TRIM. Readers take an entry without host and origin: older gateways added none.
 ADD_FRAMES = f"""
 local held = tonumber(redis.call('GET', KEYS[2]) or '0') - tonumber(redis.call('GET', KEYS[3]) or '0')
 local entries = redis.call('XLEN', KEYS[1])
 
-local function add(agent, client, seq, group, role, body, words)
+local function add(agent, client, seq, group, role, host, origin, body, words)
   local key = 'yard:seq:' .. agent .. ':' .. client
   seq = tonumber(seq)
   local seen = redis.call('GET', key)
@@ -64,7 +66,7 @@ local function add(agent, client, seq, group, role, body, words)
   if seq <= top and bit.band(bits, bit.lshift(1, top - seq)) ~= 0 then return '=' end
   if #body > 0 then
     if held > {MAX_BYTES} or entries >= {MAX_ENTRIES} then return '!' end
-    redis.call('XADD', KEYS[1], '*', 'a', agent, 'g', group, 'r', role, 's', body,
+    redis.call('XADD', KEYS[1], '*', 'a', agent, 'g', group, 'r', role, 'h', host, 'o', origin, 's', body,
       'n', redis.call('INCRBY', KEYS[2], #body))
     held, entries = held + #body, entries + 1
   end
@@ -83,7 +85,7 @@ local function add(agent, client, seq, group, role, body, words)
 end
 
 local outcomes = {{}}
-for first = 1, #ARGV, 7 do outcomes[#outcomes + 1] = add(unpack(ARGV, first, first + 6)) end
+for first = 1, #ARGV, 9 do outcomes[#outcomes + 1] = add(unpack(ARGV, first, first + 8)) end
 return table.concat(outcomes)
 """
 
@@ -132,6 +134,8 @@ class Frame:
     seq: int
     body: bytes
     said: Said | None = None
+    host: str = ""
+    repository: str = ""
 
 
 encode_body = msgspec.msgpack.Encoder().encode
@@ -190,6 +194,7 @@ def forget_silent(*, before: float) -> int:
         return connection().hdel(NOW, *old) if old else 0
 
 
-def _arguments(frame: Frame) -> tuple[int, str, int, str, str, bytes, bytes]:
+def _arguments(frame: Frame) -> tuple[int, str, int, str, str, str, str, bytes, bytes]:
     said = encode_body(frame.said) if frame.said else b""
-    return frame.agent, frame.client, frame.seq, frame.group, frame.role, frame.body, said
+    origin = frame.host, frame.repository
+    return frame.agent, frame.client, frame.seq, frame.group, frame.role, *origin, frame.body, said

@@ -1,84 +1,76 @@
-"""What the telemetry process knew before its restart: from the stream where it reaches, else rollups."""
+"""What the telemetry process knew before its restart. Each ring of a series comes from rollups of its own resolution,
+which together hold exactly what is counted; the stream after the checkpoint gives the rest."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
 
-from apps.telemetry.domain.live import Kept, Live
+from apps.telemetry.domain.live import Live
+from apps.telemetry.domain.packing import unpacked
 from apps.telemetry.domain.pending import EntryId
-from apps.telemetry.domain.series import LENGTHS, SECOND, SPAN, TEN, ceil_to, floor_to
-from apps.telemetry.domain.sketch import Sketch
+from apps.telemetry.domain.rolling import FIVE_MINUTES, MINUTE, ROW_SECONDS
+from apps.telemetry.domain.series import LENGTHS, SECOND, SPAN, TEN, floor_to
+from apps.telemetry.domain.subjects import YARD, Labels, agent_in
 from apps.telemetry.domain.tally import Tally
-from apps.telemetry.models import FIVE_MINUTES, TEN_SECONDS, Rollup, RollupWait
+from apps.telemetry.models import AgentTotal, Rollup
 
 START: EntryId = (0, 0)
 
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """Rollups give what arrived before the second `until`; the stream the rest, read after `position`."""
-
-    until: int
-    position: EntryId
+# Which rollups each ring is restored from.
+SOURCES = {SPAN: (FIVE_MINUTES, MINUTE), TEN: (TEN,), SECOND: (SECOND,)}
 
 
-def restart(*, now: float, counted: EntryId, ends: tuple[EntryId, EntryId] | None) -> Restart:
-    """`counted`: last entry that is in the rollups. `ends`: first and last entry that the stream has."""
-    if counted == START:
-        return Restart(0, START)
-    counted_at = counted[0] / 1000
-    if ends is not None and ends[1] < counted and now < counted_at:
-        # Redis began anew with a clock that was put back: another stream than the one that was counted. Were it
-        # only short of its end (a crash without fsync), its clock would be past the checkpoint.
-        return Restart(floor_to(now, TEN) + TEN, START)
-    if ends is None or ends[0] > counted:
-        return Restart(floor_to(counted_at, TEN) + TEN, counted)
-    by_second = max(floor_to(now - LENGTHS[SECOND], TEN), ceil_to(ends[0][0] / 1000, TEN))
-    # The ten seconds of the last counted entry may be in the rollups in part: the stream has all of them.
-    until = min(floor_to(counted_at, TEN), by_second)
-    return Restart(until, (until * 1000 - 1, 2**64 - 1))
+def began_anew(*, now: float, counted: EntryId, ends: tuple[EntryId, EntryId] | None) -> bool:
+    """Whether Redis lost everything and its clock was put back: what is in the stream is another one than that of
+    which `counted` was the last entry counted. `ends`: first and last entry that the stream has. Were it
+    only short of its end (a crash without fsync), its clock would be past the checkpoint."""
+    return counted != START and now < counted[0] / 1000 and (ends is None or ends[1] < counted)
 
 
-def restored(*, now: float, until: int) -> Live:
-    """A Live with what arrived in the last day and before the second `until`, a multiple of ten."""
+def restored(*, now: float) -> Live:
+    """A Live with all that is counted and not too old for it."""
     live = Live()
-    border = floor_to(until, SPAN)
-    for start, kept in _stretches(FIVE_MINUTES, floor_to(now, SPAN) - SPAN * LENGTHS[SPAN], border):
-        live.restore(step=SPAN, start=start, kept=kept)
-    tens = _stretches(TEN_SECONDS, floor_to(now, TEN) - TEN * LENGTHS[TEN], until)
-    for place, (start, kept) in enumerate(tens):
-        if place == 0 and live.since is not None and live.since > start - SPAN:
-            live.since = float(start)  # closer to the truth than the start of the five minutes
-        live.restore(step=TEN, start=start, kept=kept, fold=start >= border)
+    labels = {
+        agent: Labels(*names)
+        for agent, *names in AgentTotal.objects.values_list(
+            "agent", "group", "role", "host", "repository"
+        ).iterator()
+    }
+    for step, resolutions in SOURCES.items():
+        oldest = floor_to(now, step) - step * LENGTHS[step]
+        for subject, start, tally in _kept(resolutions, oldest):
+            agent = agent_in(subject)
+            if agent is not None:
+                live.restore(
+                    agent=agent, labels=labels.get(agent, Labels()), step=step, start=start, tally=tally
+                )
+            elif subject == YARD:
+                live.restore_yard(step=step, start=start, tally=tally)
+    live.restored(since=_first_second())
     return live
 
 
-def _stretches(resolution: int, start: int, end: int) -> Iterator[tuple[int, list[Kept]]]:
-    """What all agents did, stretch by stretch."""
-    waits = _waits(resolution, start, end)
-    rows = Rollup.objects.between(resolution, start, end).iterator(chunk_size=2_000)
-    for at, together in groupby(rows, key=lambda row: row.start):
-        yield at, [_kept(row, waits.get((at, row.agent))) for row in together]
+def _kept(resolutions: tuple[int, ...], oldest: int) -> Iterator[tuple[str, int, Tally]]:
+    """Stretches of agents and the yard from `oldest` on, in order of time by subject."""
+    for resolution in resolutions:
+        rows = Rollup.objects.filter(
+            resolution=resolution, start__gt=oldest - ROW_SECONDS.get(resolution, resolution)
+        )
+        whose = rows.filter(subject__startswith="agent:") | rows.filter(subject=YARD)
+        found = whose.order_by("start").values_list("subject", "start", "cells")
+        for subject, row_start, cells in found.iterator(chunk_size=500):
+            for start, tally in unpacked(bytes(cells), row_start):
+                if start >= oldest:
+                    yield subject, start, tally
 
 
-def _waits(resolution: int, start: int, end: int) -> dict[tuple[int, int], dict[str, float]]:
-    found: dict[tuple[int, int], dict[str, float]] = {}
-    rows = RollupWait.objects.filter(resolution=resolution, start__gte=start, start__lt=end)
-    for at, agent, kind, wait_ms in rows.values_list("start", "agent", "kind", "wait_ms").iterator():
-        found.setdefault((at, agent), {})[kind] = wait_ms
-    return found
-
-
-def _kept(row: Rollup, waits: dict[str, float] | None) -> Kept:
-    tally = Tally(
-        operations=row.operations,
-        errors=row.errors,
-        induced=row.induced,
-        duration_ms=row.duration_ms,
-        wait_ms=row.wait_ms,
-        max_ms=row.max_ms,
-        memory=row.memory,
-        waits=waits,
-        sketch=Sketch.from_bytes(bytes(row.sketch)),
-    )
-    return row.agent, row.group, row.role, tally
+def _first_second() -> float | None:
+    """When the yard was first heard of, as finely as that is still known."""
+    since, width = None, 0
+    for resolution in (FIVE_MINUTES, MINUTE, TEN, SECOND):
+        first = Rollup.objects.filter(resolution=resolution).order_by("start").first()
+        if first is None:
+            continue
+        together = Rollup.objects.filter(resolution=resolution, start=first.start)
+        start = min(start for row in together for start, _ in unpacked(bytes(row.cells), row.start))
+        if since is None or since <= start < since + width:
+            since, width = start, resolution
+    return None if since is None else float(since)

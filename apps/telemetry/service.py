@@ -18,7 +18,7 @@ from apps.telemetry.domain.series import TEN, floor_to
 from apps.telemetry.domain.window import WINDOWS, Window
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.ingest import STREAM, forget_silent
-from apps.telemetry.rebuild import START, restart, restored
+from apps.telemetry.rebuild import START, began_anew, restored
 from apps.telemetry.snapshot import encode, key
 from apps.telemetry.stream import Entry, Stream, format_id, parse_id
 
@@ -50,13 +50,12 @@ class Telemetry:
         self.mark = actions.current_mark(stream=STREAM)
         self.counted = parse_id(self.mark.last_id)
         now, ends = self.stream.now(), self.stream.first_and_last()
-        way = restart(now=now, counted=self.counted, ends=ends)
-        if way.position == START and self.counted != START:
+        if began_anew(now=now, counted=self.counted, ends=ends):
             log.error("Redis began anew and its clock was put back: reading its whole sample stream")
             self.counted = START
-        self.live = restored(now=now, until=way.until)
+        self.live = restored(now=now)
         self.pending = Pending()
-        self.stream.position = way.position
+        self.stream.position = self.counted
         self._replayed = False
 
     def gather(self, seconds: float) -> None:
@@ -66,6 +65,7 @@ class Telemetry:
     def tick(self) -> None:
         """Takes all that is there, publishes what is due, and writes the buckets that are over."""
         now, caught_up = self.catch_up()
+        self.live.advance(now)
         self._flush(before=now, until=float(floor_to(now, TEN)))
         # Replaying after a start shows the past; falling behind later shows how far by the snapshot's time.
         self._replayed = self._replayed or caught_up
@@ -92,32 +92,26 @@ class Telemetry:
 
     def _feed(self, entries: list[Entry]) -> None:
         for entry in entries:
-            fresh = entry.id > self.counted
             if entry.readings:
                 self.live.read(at=entry.at, readings=entry.readings)
-                if fresh:
-                    self.pending.read(entry.id, entry.readings)
-                continue
-            self.live.add(
-                at=entry.at, agent=entry.agent, group=entry.group, role=entry.role, tally=entry.tally
-            )
-            if fresh:
-                self.pending.add(
-                    entry.id, agent=entry.agent, group=entry.group, role=entry.role, tally=entry.tally
-                )
+                self.pending.read(entry.id, entry.readings)
+            else:
+                self.live.add(at=entry.at, agent=entry.agent, labels=entry.labels, parts=entry.parts)
+                self.pending.add(entry.id, agent=entry.agent, labels=entry.labels, parts=entry.parts)
 
     def _flush(self, *, before: float, until: float) -> None:
-        """Writes the buckets that end by then. What arrived before `until` is then written."""
+        """Writes the slots that end by then. What arrived before `until` is then written."""
+        while self.live.gauged:
+            self.pending.gauge(*self.live.gauged.popitem())
         slots = self.pending.closed(before)
         if not slots and until <= self.mark.until:
             return
         last_id = slots[-1].last_id if slots else self.counted
         after = Mark(format_id(last_id), max(until, self.mark.until))
-        buckets = [bucket for slot in slots for bucket in slot.buckets.values()]
-        actions.record(stream=STREAM, buckets=buckets, before=self.mark, after=after)
+        actions.record(stream=STREAM, slots=slots, before=self.mark, after=after)
         self.pending.drop(slots)
         self.mark, self.counted = after, last_id
-        self.stream.trim(now=before, counted_from=floor_to(last_id[0] / 1000, TEN))
+        self.stream.trim(counted=last_id)
 
     def _publish(self, now: float) -> None:
         due = {window.seconds for window in WINDOWS.values() if self._is_due(window, now)}

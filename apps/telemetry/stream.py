@@ -9,17 +9,15 @@ import msgspec
 import redis
 
 from apps.telemetry.domain.pending import EntryId
+from apps.telemetry.domain.placing import placed
 from apps.telemetry.domain.sample import Reading, Sample
-from apps.telemetry.domain.tally import Tally, tally_of
+from apps.telemetry.domain.subjects import Labels
+from apps.telemetry.domain.tally import Tally
 from apps.telemetry.ingest import BYTES_IN, BYTES_OUT, STREAM
 
 log = logging.getLogger(__name__)
 
 ENTRIES_AT_ONCE = 1_000
-KEPT_SECONDS = 600  # beyond the checkpoint, so that a restart has the last minutes by the second again
-# With more than this, only what isn't counted yet is kept: a restart reads all of it, at 25,000 entries a second.
-KEPT_ENTRIES = 100_000
-KEPT_BYTES = 64 * 1024 * 1024
 
 # Each entry carries, as `n`, the count of bytes at its addition: what is gone is read off the first one left.
 TRIM = """
@@ -43,13 +41,13 @@ decode_readings = msgspec.msgpack.Decoder(list[Reading]).decode
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One frame of an agent, or readings by a host. Which of the two: `agent` is 0 for readings."""
+    """One frame of an agent (`parts`: what it reported, by the second in which it counts), or readings by a host, whose
+    `agent` is 0."""
 
     id: EntryId
     agent: int
-    group: str
-    role: str
-    tally: Tally
+    labels: Labels
+    parts: dict[int, Tally]
     readings: list[Reading]
 
     @property
@@ -97,13 +95,9 @@ class Stream:
         last = cast(list[Any], self.client.xrevrange(STREAM, count=1))
         return (parse_id(first[0][0]), parse_id(last[0][0])) if first and last else None
 
-    def trim(self, *, now: float, counted_from: int) -> None:
-        """Lets go of old entries, never of one that arrived at or after the second `counted_from`."""
-        keep_from = min(float(counted_from), now - KEPT_SECONDS)
-        if self.client.xlen(STREAM) > KEPT_ENTRIES or self.held_bytes() > KEPT_BYTES:
-            keep_from = float(counted_from)
-        keep_id = format_id((int(keep_from * 1000), 0))
-        self.client.register_script(TRIM)(keys=[STREAM, BYTES_IN, BYTES_OUT], args=[keep_id])
+    def trim(self, *, counted: EntryId) -> None:
+        """Lets go of what is counted, but for the last entry: by that a start knows that it is the same stream."""
+        self.client.register_script(TRIM)(keys=[STREAM, BYTES_IN, BYTES_OUT], args=[format_id(counted)])
 
     def held_bytes(self) -> int:
         added, gone = cast(list[bytes | None], self.client.mget(BYTES_IN, BYTES_OUT))
@@ -126,13 +120,19 @@ class Stream:
 def _decode(entry_id: EntryId, fields: Mapping[bytes, bytes]) -> Entry | None:
     try:
         if b"p" in fields:
-            return Entry(entry_id, 0, "", "", Tally(), decode_readings(fields[b"p"]))
-        tally = tally_of(decode_samples(fields[b"s"]))
-        return Entry(entry_id, int(fields[b"a"]), fields[b"g"].decode(), fields[b"r"].decode(), tally, [])
+            return Entry(entry_id, 0, Labels(), {}, decode_readings(fields[b"p"]))
+        parts = placed(decode_samples(fields[b"s"]), entry_id[0] / 1000)
+        return Entry(entry_id, int(fields[b"a"]), _labels(fields), parts, [])
     except (KeyError, ValueError) as error:
         # The gateway adds nothing like it. Skipped, or one entry would hold up all that follow.
         log.error("entry %s of the sample stream can't be read and isn't counted: %s", entry_id, error)  # noqa: TRY400
         return None
+
+
+def _labels(fields: Mapping[bytes, bytes]) -> Labels:
+    """An older gateway adds neither host nor repository."""
+    host, repository = fields.get(b"h", b""), fields.get(b"o", b"")
+    return Labels(fields[b"g"].decode(), fields[b"r"].decode(), host.decode(), repository.decode())
 
 
 def _seconds(time: tuple[int, int]) -> float:

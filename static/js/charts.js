@@ -4,6 +4,7 @@ const MARGIN = { l: 46, r: 10, t: 8, b: 22 };
 const HEIGHT = 150;
 const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4"];
 const FIXED = { p50: "--series-1", p95: "--series-2", p99: "--bad", others: "--series-4", agents: "--series-1", memory: "--series-1", "op/s": "--series-1" };
+const DAY = 86400;
 const FAR = 2; // a target this many times above the data is named, not drawn: it would flatten the rest
 
 const figures = new Map(Array.from(document.querySelectorAll("[data-chart]"), (figure) => [figure.dataset.chart, figure]));
@@ -32,6 +33,10 @@ function colours(names) {
 function localTime(seconds) {
   const at = new Date(seconds * 1000);
   return new Date(at.getTime() - at.getTimezoneOffset() * 60000).toISOString().slice(0, -1);
+}
+
+function span() {
+  return data.times[data.times.length - 1] - data.times[0];
 }
 
 function highest(chart) {
@@ -85,7 +90,7 @@ function layout(chart, top, unit, width) {
       // Labels with seconds are wide, and two alike say nothing.
       nticks: width < 260 ? 3 : width < 420 ? 4 : 6,
       tickangle: 0,
-      tickformat: data.times[data.times.length - 1] - data.times[0] < 900 ? "%H:%M:%S" : "%H:%M",
+      tickformat: span() < 900 ? "%H:%M:%S" : span() <= DAY ? "%H:%M" : "%-d %b",
       showgrid: false,
       zeroline: false,
       fixedrange: true,
@@ -171,7 +176,8 @@ function cross(figure) {
   const first = data.times[0];
   const share = (data.times[hovered] - first) / (data.times[data.times.length - 1] - first);
   line.style.left = `${plot.offsetLeft + MARGIN.l + share * width}px`;
-  line.dataset.time = localTime(data.times[hovered]).slice(11, 19);
+  const time = localTime(data.times[hovered]);
+  line.dataset.time = span() <= DAY ? time.slice(11, 19) : time.slice(5, 16).replace("T", " ");
 }
 
 function point(event) {

@@ -15,6 +15,8 @@ from websockets.sync.client import connect
 from apps.fleet.models import State
 from apps.lib.redis import connection as redis_connection
 from apps.telemetry import ingest
+from apps.telemetry.domain.subjects import Labels
+from apps.telemetry.domain.tally import total
 from apps.telemetry.ingest import AgentNow
 from apps.telemetry.stream import Entry, Stream
 from tests.gateway.processes import AgentClient, sample, wait_until
@@ -41,8 +43,9 @@ def test_it_acknowledges_what_is_in_the_stream(gateway, make_agent):
         assert client.receive() == {"v": 1, "ack": 1}
 
     [entry] = entries()
-    assert (entry.agent, entry.group, entry.role) == (agent.pk, "w1", "coder")
-    assert (entry.tally.operations, entry.tally.duration_ms) == (2, 20.0)
+    assert (entry.agent, entry.labels) == (agent.pk, Labels("w1", "coder", "here", ""))
+    reported = total(entry.parts.values())
+    assert (reported.operations, reported.duration_ms) == (2, 20.0)
 
 
 def test_it_answers_text_with_text(gateway, make_agent):
@@ -52,7 +55,7 @@ def test_it_answers_text_with_text(gateway, make_agent):
         client.send(1, sample(), text=True)
         assert json.loads(client.socket.recv(timeout=10)) == {"v": 1, "ack": 1}
 
-    assert entries()[0].tally.operations == 1
+    assert total(entries()[0].parts.values()).operations == 1
 
 
 def test_it_acknowledges_a_resent_frame_without_adding_it_again(gateway, make_agent):

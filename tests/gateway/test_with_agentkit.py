@@ -4,6 +4,7 @@ import pytest
 
 from agentkit.client import Client
 from apps.lib.redis import connection as redis_connection
+from apps.telemetry.domain.tally import total
 from apps.telemetry.ingest import read_now
 from apps.telemetry.stream import Stream
 from tests.gateway.processes import wait_until
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def stored() -> int:
-    return sum(entry.tally.operations for entry in Stream(redis_connection()).take()[1])
+    return sum(total(entry.parts.values()).operations for entry in Stream(redis_connection()).take()[1])
 
 
 def test_what_an_agent_reports_arrives(gateway, make_agent):

@@ -20,12 +20,19 @@ def make_body(*milliseconds: float, **overrides) -> bytes:
 
 
 def arrive(
-    client: redis.Redis, at: float, *milliseconds: float, agent: int = 1, group: str = "w1", **overrides
+    client: redis.Redis,
+    at: float,
+    *milliseconds: float,
+    agent: int = 1,
+    group: str = "w1",
+    host: str = "here",
+    repository: str = "core",
+    **overrides,
 ) -> bytes:
-    """Puts a frame into the stream as if it had arrived then. Arrivals must come in order."""
-    body = make_body(*milliseconds, **overrides)
+    """Puts a frame into the stream as if it had arrived then, its operations just ended. Arrivals come in order."""
+    body = make_body(*milliseconds, **{"end": at, **overrides})
     held = client.incrby(BYTES_IN, len(body))
-    fields = {"a": agent, "g": group, "r": "builder", "s": body, "n": held}
+    fields = {"a": agent, "g": group, "r": "builder", "h": host, "o": repository, "s": body, "n": held}
     return client.xadd(STREAM, fields, id=f"{int(at * 1000)}-{next(NUMBERS)}")
 
 

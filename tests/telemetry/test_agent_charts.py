@@ -7,9 +7,11 @@ from apps.telemetry import agent_charts
 from apps.telemetry.agent_charts import ASKED_SECONDS, Desk
 from apps.telemetry.domain.agent_charts import HELD_SECONDS
 from apps.telemetry.domain.live import Live
+from apps.telemetry.domain.placing import placed
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.series import LENGTHS
-from apps.telemetry.domain.tally import Tally, tally_of
+from apps.telemetry.domain.subjects import Labels
+from apps.telemetry.domain.tally import tally_of
 from apps.telemetry.service import Telemetry
 from apps.telemetry.stream import Stream
 from tests.telemetry.factories import arrive, make_sample
@@ -18,8 +20,8 @@ START = 1_800_000_000
 
 
 def report(live: Live, at: float, *milliseconds: float, agent: int = 1, **overrides) -> None:
-    tally = tally_of([make_sample(ms, **overrides) for ms in milliseconds])
-    live.add(at=at, agent=agent, group="w1", role="builder", tally=tally)
+    parts = placed([make_sample(ms, **{"end": at, **overrides}) for ms in milliseconds], at)
+    live.add(at=at, agent=agent, labels=Labels("w1", "builder"), parts=parts)
 
 
 def read(live: Live, at: float, memory: int, agent: int = 1) -> None:
@@ -71,7 +73,7 @@ def test_a_late_reading_makes_no_gap():
 def test_a_heartbeat_without_samples_is_a_sign_of_life():
     live = Live()
     for second in range(4):
-        live.add(at=START + second, agent=1, group="w1", role="builder", tally=Tally())
+        live.add(at=START + second, agent=1, labels=Labels("w1"), parts={})
 
     charts = live.agent_charts(1, 60, START + 4)
 
@@ -117,7 +119,9 @@ def test_what_rollups_kept_is_in_the_charts_again():
     live = Live()
     kept = tally_of([make_sample(10.0)] * 20)
     kept.memory = 5_000
-    live.restore(step=10, start=START, kept=[(1, "w1", "builder", kept)], fold=True)
+    live.restore(agent=1, labels=Labels("w1"), step=10, start=START, tally=kept)
+    live.restore(agent=1, labels=Labels("w1"), step=300, start=START, tally=kept)
+    live.restored(since=START)
 
     charts = live.agent_charts(1, 3600, START + 60)
 

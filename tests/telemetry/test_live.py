@@ -6,10 +6,14 @@ import statistics
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from apps.telemetry.domain.live import FORGET_SECONDS, MAX_AGENTS, Live, load_balance
+from apps.telemetry.domain.live import FORGET_SECONDS, MAX_AGENTS, Live
+from apps.telemetry.domain.placing import LATE_SECONDS, placed
 from apps.telemetry.domain.sample import Reading, Sample
 from apps.telemetry.domain.series import LENGTHS
+from apps.telemetry.domain.spread import load_balance
+from apps.telemetry.domain.subjects import Labels
 from apps.telemetry.domain.tally import MAX_WAIT_KINDS, OTHER, tally_of, total
 from apps.telemetry.domain.window import WINDOWS
 
@@ -21,8 +25,12 @@ def sample(ms: float = 10.0, **overrides) -> Sample:
     return Sample(**fields)
 
 
-def report(live: Live, at: float, *samples: Sample, agent: int = 1, group: str = "w1") -> None:
-    live.add(at=at, agent=agent, group=group, role="builder", tally=tally_of(samples))
+def report(
+    live: Live, at: float, *samples: Sample, agent: int = 1, group: str = "w1", late: float = 0.0
+) -> None:
+    """Operations that ended `late` seconds before they were reported."""
+    parts = placed([replace(sample, end=at - late) for sample in samples], at)
+    live.add(at=at, agent=agent, labels=Labels(group, "builder", "here", "core"), parts=parts)
 
 
 def nearest_rank(values: list[float], quantile: float) -> float:
@@ -30,24 +38,31 @@ def nearest_rank(values: list[float], quantile: float) -> float:
 
 
 arrivals = st.lists(
-    st.tuples(st.floats(0, 40), st.integers(1, 3), st.floats(0.01, 5000)), min_size=1, max_size=120
+    st.tuples(
+        st.floats(0, 40),
+        st.integers(1, 3),
+        st.floats(0.01, 5000),
+        st.one_of(st.floats(0, 4), st.floats(0, LATE_SECONDS - 1)),
+    ),
+    min_size=1,
+    max_size=120,
 )
 
 
 @settings(max_examples=60, deadline=None)
 @given(arrivals, st.floats(0, 100), st.sampled_from(sorted(WINDOWS)))
-def test_a_window_equals_what_arrived_in_it(gaps, silence, window):
-    live, arrived, at = Live(), [], START
-    for gap, agent, ms in gaps:
+def test_a_window_equals_what_ended_in_it(gaps, silence, window):
+    live, ended, at = Live(), [], START
+    for gap, agent, ms, late in gaps:
         at += gap
-        report(live, at, sample(ms), agent=agent)
-        arrived.append((int(at), agent, ms))
+        report(live, at, sample(ms), agent=agent, late=late)
+        ended.append((int(at - late), agent, ms))
     now = at + 1 + silence
 
     snapshot = live.snapshot(window, now, tick=1)
 
     first = WINDOWS[window].start(int(now))
-    inside = [(agent, ms) for second, agent, ms in arrived if first <= second < int(now)]
+    inside = [(agent, ms) for second, agent, ms in ended if first <= second < int(now)]
     assert snapshot.totals.operations == len(inside)
     for agent in {1, 2, 3}:
         mine = [ms for who, ms in inside if who == agent]
@@ -260,11 +275,13 @@ def test_rings_stay_within_their_length():
 
 
 def test_what_rollups_kept_is_in_the_windows_again():
-    live = Live()
-    for start in range(int(START) - 600, int(START), 300):
-        live.restore(step=300, start=start, kept=[(1, "w1", "builder", tally_of([sample()] * 30))])
-    for start in range(int(START) - 600, int(START), 10):
-        live.restore(step=10, start=start, kept=[(1, "w1", "builder", tally_of([sample()]))])
+    live, labels = Live(), Labels("w1", "builder")
+    for step, count in ((300, 30), (10, 1), (1, 1)):
+        for start in range(int(START) - (600 if step > 1 else 100), int(START), step):
+            tally = tally_of([sample()] * (count if step > 1 else 0))
+            live.restore(agent=1, labels=labels, step=step, start=start, tally=tally)
+            live.restore_yard(step=step, start=start, tally=tally)
+    live.restored(since=START - 600)
     report(live, START + 1, sample())
 
     snapshot = live.snapshot(3600, START + 2, tick=1)
@@ -272,19 +289,6 @@ def test_what_rollups_kept_is_in_the_windows_again():
     assert snapshot.totals.operations == 61
     assert snapshot.agents[1].operations == 61
     assert snapshot.totals.throughput == pytest.approx(61 / 602)
-
-
-def test_throughput_before_is_unknown_where_rollups_alone_know_what_was():
-    live = Live()
-    for start in range(int(START) - 600, int(START), 10):
-        live.restore(step=10, start=start, kept=[(1, "w1", "builder", tally_of([sample()] * 10))], fold=True)
-    for second in range(120):
-        report(live, START + second, sample())
-
-    early, later = (live.snapshot(60, START + end, tick=1).totals for end in (119, 120))
-
-    assert early.throughput_before is None
-    assert later.throughput_before == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,20 @@ import pytest
 from apps.telemetry.actions import KEPT_SECONDS
 from apps.telemetry.agent_charts import ASKED_SECONDS
 from apps.telemetry.domain.agent_charts import HELD_SECONDS
-from apps.telemetry.domain.figures import AgentCharts, AgentFigures, Charts, Figures, Snapshot, Totals
+from apps.telemetry.domain.figures import (
+    AgentCharts,
+    AgentFigures,
+    Charts,
+    Figures,
+    GroupFigures,
+    Snapshot,
+    Totals,
+)
 from apps.telemetry.domain.live import FRESH_SECONDS, MAX_AGENTS
-from apps.telemetry.domain.tally import MAX_GROUPS, MAX_WAIT_KINDS
+from apps.telemetry.domain.placing import EARLY_SECONDS, LATE_SECONDS
+from apps.telemetry.domain.spread import ALONE_SECONDS
+from apps.telemetry.domain.summary import MAX_SUBJECTS
+from apps.telemetry.domain.tally import MAX_GROUPS, MAX_KINDS, MAX_WAIT_KINDS
 from apps.telemetry.domain.window import SPARKLINE_POINTS, WINDOWS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_text()
@@ -34,7 +45,11 @@ def fields(struct: type[msgspec.Struct]) -> list[str]:
     [
         ("Figures", fields(Figures)),
         ("Of an agent alone", [name for name in fields(AgentFigures) if name not in fields(Figures)]),
-        ("Of the yard alone", [name for name in fields(Totals) if name not in fields(Figures)]),
+        (
+            "Of several agents together",
+            [name for name in fields(GroupFigures) if name not in fields(Figures)],
+        ),
+        ("Of the yard alone", [name for name in fields(Totals) if name not in fields(GroupFigures)]),
         ("Charts", fields(Charts)),
         ("Charts of one agent", fields(AgentCharts)),
         ("Snapshot", fields(Snapshot)),
@@ -46,7 +61,7 @@ def test_each_metric_is_defined_with_its_unit(heading, names):
     assert [name.strip("`") for name, _, _ in table] == names
     for name, unit, definition in table:
         assert definition, name
-        assert unit or name.strip("`") in {"totals", "agents", "charts"}, name
+        assert unit or name.strip("`") in {"totals", "agents", "charts", "groups"}, name
 
 
 def test_the_windows_are_those_of_the_code():
@@ -65,6 +80,11 @@ def test_retention_is_that_of_the_code():
         f"{SPARKLINE_POINTS} points",
         f"beyond {MAX_GROUPS} waves",
         f"Beyond {MAX_WAIT_KINDS} kinds",
+        f"beyond {MAX_KINDS} kinds",
+        f"the {MAX_SUBJECTS} of each kind",
+        f"at most {EARLY_SECONDS:.0f} s after",
+        f"at most\n  {LATE_SECONDS:.0f} s before",
+        f"less than {ALONE_SECONDS} s together",
         f"more than {FRESH_SECONDS:.0f} s old",
         f"at most {MAX_AGENTS:,}",
         f"last {ASKED_SECONDS:.0f} s",

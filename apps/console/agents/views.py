@@ -19,6 +19,7 @@ from apps.fleet.actions.operate import VERBS
 from apps.fleet.models import Agent
 from apps.fleet.places import run_dir
 from apps.lib.text import plain_text
+from apps.telemetry.domain.subjects import of_agent
 
 SAID = {
     "pause": "{} is being paused.",
@@ -62,6 +63,7 @@ def agent(request: HttpRequest, pk: int) -> HttpResponse:
         agent=shown,
         prompt=shown.prompt,
         charts=AGENT_CHARTS,
+        history=links.history_of(of_agent(pk)),
         log=log.newest(run_dir(shown, start)),
         start=start,
         starts=range(max(1, shown.epoch - 9), shown.epoch + 1),

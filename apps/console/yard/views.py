@@ -1,10 +1,12 @@
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from apps.console import links
 from apps.console.charts import YARD_CHARTS
 from apps.console.moment import Moment
 from apps.console.pages import now, page
 from apps.fleet.models import Agent
+from apps.telemetry.domain.subjects import YARD
 
 ALWAYS = ("yard_attention", "yard_numbers")
 AT_FIRST = ("yard_first_run",)
@@ -22,6 +24,7 @@ def yard(request: HttpRequest) -> HttpResponse:
         Moment(now()),
         {name: {} for name in names},
         charts=YARD_CHARTS,
+        history=links.history_of(YARD),
         first_run=is_first_run,
         filter_state=request.GET.get("state", ""),
         filter_wave=request.GET.get("wave", ""),

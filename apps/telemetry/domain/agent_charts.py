@@ -18,7 +18,7 @@ def agent_charts(pk: int, series: Series, signs: Signs, window: Window, end: int
     first = max(last - window.seconds, floor_to(heard[0][0], width)) if heard else last
     times = list(range(first, last, width))
     points = [Tally() for _ in times]
-    for at, tally in series.rings[window.step].since(first):
+    for at, tally in series.since(window.step, first):
         if at < last:
             points[(at - first) // width].merge(tally)
     memory = _memory(heard, first, width, len(times), window.step)

@@ -16,7 +16,7 @@ def charts(yard: Series, window: Window, end: int, since: float) -> Charts:
     first = max(last - window.seconds, floor_to(since, width))
     times = list(range(first, last, width))
     points = [Tally() for _ in times]
-    for at, tally in yard.rings[window.step].since(first):
+    for at, tally in yard.since(window.step, first):
         if at < last:
             points[(at - first) // width].merge(tally)
     percentiles = [point.sketch.quantiles(0.5, 0.95, 0.99) for point in points]
@@ -39,7 +39,7 @@ def sparkline(series: Series, window: Window, end: int) -> list[float]:
     widths = [0] * SPARKLINE_POINTS
     for slot in range(slots):
         widths[slot * SPARKLINE_POINTS // slots] += window.step
-    for at, tally in series.rings[window.step].since(start):
+    for at, tally in series.since(window.step, start):
         if at < end:
             counts[(at - start) // window.step * SPARKLINE_POINTS // slots] += tally.operations
     return [count / width if width else 0.0 for count, width in zip(counts, widths, strict=True)]

@@ -17,6 +17,10 @@ class Figures(msgspec.Struct, kw_only=True):
     wait_pct: float | None
     memory: int
     cpu: float
+    corrected: int = 0
+    concurrency: float = 0.0
+    coordination_efficiency: float | None = None
+    kinds: dict[str, int] = {}
 
 
 class AgentFigures(Figures, kw_only=True):
@@ -24,9 +28,16 @@ class AgentFigures(Figures, kw_only=True):
     last_at: float | None
 
 
-class Totals(Figures, kw_only=True):
-    load_balance: float | None
-    coordination_efficiency: float | None
+class GroupFigures(Figures, kw_only=True):
+    """Of several agents together."""
+
+    agents: int = 0
+    load_balance: float | None = None
+    distribution_variance: float | None = None
+    efficiency: float | None = None
+
+
+class Totals(GroupFigures, kw_only=True):
     throughput_before: float | None = None
 
 
@@ -58,9 +69,12 @@ class AgentCharts(msgspec.Struct, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
+    """`groups` by subject, as in `wave:w12`."""
+
     window: int
     at: float
     tick: int
     totals: Totals
     agents: dict[int, AgentFigures]
     charts: Charts
+    groups: dict[str, GroupFigures] = {}

@@ -1,33 +1,45 @@
 """What the yard does now: a series per agent and one of the whole yard, and snapshots of windows of them."""
 
-import statistics
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from msgspec.structs import asdict
 
+from apps.telemetry.domain import spread
 from apps.telemetry.domain.agent_charts import agent_charts
 from apps.telemetry.domain.charts import charts, sparkline
-from apps.telemetry.domain.figures import AgentCharts, AgentFigures, Figures, Snapshot, Totals
+from apps.telemetry.domain.figures import AgentCharts, AgentFigures, GroupFigures, Snapshot, Totals
 from apps.telemetry.domain.sample import Reading
-from apps.telemetry.domain.series import COARSER, SECOND, Series, floor_to
+from apps.telemetry.domain.series import OPEN_SECONDS, SECOND, TEN, Series, floor_to
 from apps.telemetry.domain.signs import Signs
+from apps.telemetry.domain.subjects import YARD, Labels
+from apps.telemetry.domain.summary import Member, all_groups, figures, group_figures, joint_figures
 from apps.telemetry.domain.tally import Tally, total
 from apps.telemetry.domain.window import WINDOWS, Window
-
-Kept = tuple[int, str, str, Tally]  # agent, group, role, what it did
 
 FRESH_SECONDS = 15.0  # an older gauge says nothing about now
 FORGET_SECONDS = 86_400.0
 MAX_AGENTS = 5_000
+MAX_GAUGED = 600  # seconds; far behind, a restart reads an hour before anything is written
+
+
+class Gauge(NamedTuple):
+    """Bytes and cores in use at one moment."""
+
+    memory: int = 0
+    cpu: float = 0.0
+
+    def plus(self, other: "Gauge") -> "Gauge":
+        return Gauge(self.memory + other.memory, self.cpu + other.cpu)
 
 
 @dataclass(slots=True)
 class LiveAgent:
-    """`seen_at`: last sign of any kind; `last_at`: last sample; `read_at`: last reading by its host."""
+    """`seen_at`: last sign of any kind; `last_at`: end of the last sample, to the second; `read_at`: last reading by
+    its host."""
 
-    group: str
-    role: str
+    labels: Labels
     seen_at: float
     last_at: float | None = None
     memory: int = 0
@@ -37,75 +49,89 @@ class LiveAgent:
     series: Series = field(default_factory=Series)
     signs: Signs = field(default_factory=Signs)
 
-    def gauge(self, now: float) -> tuple[int, float]:
-        """Bytes and cores, as of now; nothing when the last reading is old."""
-        return (self.memory, self.cpu) if now - self.gauged_at <= FRESH_SECONDS else (0, 0.0)
+    def gauge(self, now: float) -> Gauge:
+        """As of now; nothing when the last reading is old."""
+        return Gauge(self.memory, self.cpu) if now - self.gauged_at <= FRESH_SECONDS else Gauge()
+
+    def read(self, at: float, memory: int, cpu: float) -> None:
+        """A reading by its host."""
+        self.memory, self.cpu = memory, cpu
+        self.read_at = self.gauged_at = at
+
+    def hear(self, at: float, memory: int) -> None:
+        """What it says of its memory itself, which counts where its host says nothing."""
+        if memory and at - self.read_at > FRESH_SECONDS:
+            self.memory, self.cpu, self.gauged_at = memory, 0.0, at
 
 
 class Live:
-    """Times are arrival times, in unix seconds, and never go back."""
+    """`at` and `now` are times of arrival, in unix seconds, and never go back. Work counts in the second that
+    `placing` found for it."""
 
     def __init__(self) -> None:
         self.agents: dict[int, LiveAgent] = {}
         self.yard = Series()
         self.since: float | None = None
-        self._restored_until = 0
+        # By closed second: what each subject but agents used then. The reader takes them out.
+        self.gauged: dict[int, dict[str, Gauge]] = {}
         self._second = 0
+        self._alone: tuple[int, float | None] = (0, None)
 
-    def add(self, *, at: float, agent: int, group: str, role: str, tally: Tally) -> None:
-        """What an agent reported in one frame."""
+    def add(self, *, at: float, agent: int, labels: Labels, parts: Mapping[int, Tally]) -> None:
+        """What an agent reported in one frame, by the second in which it counts."""
         self.advance(at)
-        known = self._agent(agent, group, role, at)
-        if tally.memory and at - known.read_at > FRESH_SECONDS:
-            known.memory, known.cpu, known.gauged_at = tally.memory, 0.0, at
-        known.signs.add(self._second, known.gauge(at)[0])
-        if not tally.operations:
-            return
-        known.last_at = at
-        known.series.open(self._second).merge(tally)
-        yard = self.yard.open(self._second)
-        yard.merge(tally)
-        yard.add_group(group, tally.operations)
+        known = self._agent(agent, labels, max(parts, default=int(at)))
+        known.hear(at, max((tally.memory for tally in parts.values()), default=0))
+        for second, tally in parts.items():
+            is_recent = second >= self._second - OPEN_SECONDS
+            known.signs.add(second, known.gauge(at).memory if is_recent else 0)
+            known.last_at = max(known.last_at or 0.0, float(second))
+            known.series.at(second).merge(tally)
+            yard = self.yard.at(second)
+            yard.merge_work(tally)
+            yard.add_group(labels.wave, tally.operations)
+        if not parts:
+            known.signs.add(int(at), known.gauge(at).memory)
 
     def read(self, *, at: float, readings: Iterable[Reading]) -> None:
         """What a host read off its agents' processes."""
         self.advance(at)
         for reading in readings:
-            known = self._agent(reading.agent, reading.group, reading.role, at)
-            known.memory, known.cpu = reading.memory, reading.cpu_cores
-            known.read_at = known.gauged_at = at
-            known.signs.add(self._second, reading.memory)
+            known = self._agent(reading.agent, reading.labels, int(at))
+            known.read(at, reading.memory, reading.cpu_cores)
+            known.signs.add(int(at), reading.memory)
 
-    def restore(self, *, step: int, start: int, kept: Iterable[Kept], fold: bool = False) -> None:
-        """Puts back what rollups kept of one stretch of time; in order of time, before anything is added.
-        `fold`: no coarser rollup holds it."""
-        whole = Tally()
-        memory = 0
-        for agent, group, role, tally in kept:
-            known = self._agent(agent, group, role, float(start))
-            if tally.operations:
-                known.last_at = float(start)
-            whole.merge(tally)
-            whole.add_group(group, tally.operations)
-            memory += tally.memory
-            known.series.restore(step, start, tally, fold=fold)
-            for kept_step in (step, COARSER[step]) if fold else (step,):
-                known.signs.keep(kept_step, start, tally.memory)
-        whole.memory = memory
-        self.yard.restore(step, start, whole, fold=fold)
-        self.since = min(self.since or start, float(start))
-        self._restored_until = max(self._restored_until, start + step)
+    def restore(self, *, agent: int, labels: Labels, step: int, start: int, tally: Tally) -> None:
+        """Puts back what a rollup of `step` seconds kept of an agent; by agent in order of time, and before
+        anything is added. Goes into the ring that holds it, so each ring is restored from rollups that hold all."""
+        known = self._agent(agent, labels, start)
+        if tally.operations:
+            known.last_at = max(known.last_at or 0.0, float(start))
+            known.series.restore(step, start, tally)
+        if step == SECOND:
+            if tally.readings:
+                known.read(float(start), tally.memory, tally.cpu / tally.readings)
+            else:
+                known.hear(float(start), tally.memory)
+        known.signs.keep(step, start, tally.memory or known.gauge(start).memory)
+
+    def restore_yard(self, *, step: int, start: int, tally: Tally) -> None:
+        self.yard.restore(step, start, tally)
+
+    def restored(self, *, since: float | None) -> None:
+        """To be called once after all of `restore`. `since`: when the yard was first heard of."""
+        self.since = since
+        for series in [self.yard, *(agent.series for agent in self.agents.values())]:
+            series.close_before(0)
 
     def advance(self, now: float) -> None:
         """Closes the seconds before this one."""
         second = int(now)
         if second <= self._second:
             return
-        memory = sum(agent.gauge(now)[0] for agent in self.agents.values())
-        if memory and self._second:
-            self.yard.open(self._second).memory = memory
+        if self._second:
+            self._gauge(now)
         before, self._second = self._second, second
-        self.since = now if self.since is None else self.since
         self.yard.close_before(second)
         for agent in self.agents.values():
             agent.series.close_before(second)
@@ -117,18 +143,25 @@ class Live:
         window = WINDOWS[seconds]
         self.advance(now)
         end = self._second
-        agents = {
-            pk: self._agent_figures(agent, window, end, now)
-            for pk, agent in self.agents.items()
-            if agent.seen_at >= window.start(end)
-        }
+        members = self._members(window, end, now)
         return Snapshot(
             window=seconds,
             at=now,
             tick=tick,
-            totals=self._totals(agents.values(), window, end),
-            agents=agents,
+            totals=self._totals(members.values(), window, end),
+            agents={pk: self._agent_figures(pk, member, window, end) for pk, member in members.items()},
             charts=charts(self.yard, window, end, self._since(end)),
+            groups=all_groups(members.values(), self._covered(window, end), self.one_agent_throughput()),
+        )
+
+    def together(self, agents: Collection[int], seconds: int, now: float) -> GroupFigures:
+        """The figures of any set of agents in a window. Those that weren't heard of in it are passed over. Raises
+        KeyError for a window that isn't one of WINDOWS."""
+        window = WINDOWS[seconds]
+        self.advance(now)
+        members = self._members(window, self._second, now, set(agents))
+        return group_figures(
+            members.values(), self._covered(window, self._second), self.one_agent_throughput()
         )
 
     def agent_charts(self, pk: int, seconds: int, now: float) -> AgentCharts | None:
@@ -141,21 +174,41 @@ class Live:
             return None
         return agent_charts(pk, agent.series, agent.signs, window, self._second, now)
 
-    def _totals(self, agents: Collection[AgentFigures], window: Window, end: int) -> Totals:
-        figures = _figures(
-            total(self.yard.window(window.start(end), window.step)),
-            self._covered(window, end),
-            memory=sum(agent.memory for agent in agents),
-            cpu=sum(agent.cpu for agent in agents),
-        )
-        balance = load_balance([agent.operations for agent in agents if agent.operations])
-        return Totals(
-            **asdict(figures),
-            load_balance=balance,
-            # No producer measures coordination overhead yet: "no data", and never a number that looks like one.
-            coordination_efficiency=None,
-            throughput_before=self._throughput_before(window, end),
-        )
+    def one_agent_throughput(self) -> float | None:
+        """Looked up every ten seconds: it goes over the last hour of all agents."""
+        ten = floor_to(self._second, TEN)
+        if self._alone[0] != ten:
+            known = ((agent.series, agent.signs) for agent in self.agents.values())
+            self._alone = ten, spread.one_agent_throughput(known, ten)
+        return self._alone[1]
+
+    def _members(
+        self, window: Window, end: int, now: float, only: Collection[int] | None = None
+    ) -> dict[int, Member]:
+        start = window.start(end)
+        return {
+            pk: Member(
+                agent.labels,
+                total(agent.series.window(start, end, window.step)),
+                *agent.gauge(now),
+                self._presence(agent, window, end),
+            )
+            for pk, agent in self.agents.items()
+            if agent.seen_at >= start and (only is None or pk in only)
+        }
+
+    def _presence(self, agent: LiveAgent, window: Window, end: int) -> float:
+        """For how much of the window's whole stretches the agent was heard of, 0 to 1. Hosts read once a second,
+        more or less, so single seconds would be counted too low."""
+        step = max(window.step, TEN)
+        first = max(floor_to(window.start(end), step), floor_to(self._since(end), step))
+        stretches = max(1, (floor_to(end - 1, step) - first) // step + 1)
+        return min(1.0, agent.signs.count(step, first, end) / stretches)
+
+    def _totals(self, members: Collection[Member], window: Window, end: int) -> Totals:
+        whole = total(self.yard.window(window.start(end), end, window.step))
+        joint = joint_figures(whole, list(members), self._covered(window, end), self.one_agent_throughput())
+        return Totals(**asdict(joint), throughput_before=self._throughput_before(window, end))
 
     def _throughput_before(self, window: Window, end: int) -> float | None:
         """Of the equally long period before the window; None where it isn't known all through."""
@@ -164,17 +217,17 @@ class Live:
             return None
         last = floor_to(window.start(end), step)
         first = last - window.seconds
-        if first < self._since(end) or (step == SECOND and first < self._restored_until):
-            return None  # no rollup keeps single seconds
-        ring = self.yard.rings[step]
-        return sum(tally.operations for at, tally in ring.since(first) if at < last) / window.seconds
+        if first < self._since(end):
+            return None
+        return (
+            sum(tally.operations for at, tally in self.yard.since(step, first) if at < last) / window.seconds
+        )
 
-    def _agent_figures(self, agent: LiveAgent, window: Window, end: int, now: float) -> AgentFigures:
-        memory, cpu = agent.gauge(now)
-        whole = total(agent.series.window(window.start(end), window.step))
-        figures = _figures(whole, self._covered(window, end), memory=memory, cpu=cpu)
+    def _agent_figures(self, pk: int, member: Member, window: Window, end: int) -> AgentFigures:
+        agent = self.agents[pk]
+        own = figures(member.whole, self._covered(window, end), memory=member.memory, cpu=member.cpu)
         line = sparkline(agent.series, window, end)
-        return AgentFigures(**asdict(figures), sparkline=line, last_at=agent.last_at)
+        return AgentFigures(**asdict(own), sparkline=line, last_at=agent.last_at)
 
     def _covered(self, window: Window, end: int) -> float:
         """Seconds that the window's figures stand for: less than the window while the yard is younger."""
@@ -183,14 +236,31 @@ class Live:
     def _since(self, end: int) -> float:
         return float(int(self.since)) if self.since is not None else float(end)
 
-    def _agent(self, pk: int, group: str, role: str, at: float) -> LiveAgent:
+    def _agent(self, pk: int, labels: Labels, second: int) -> LiveAgent:
+        self.since = float(second) if self.since is None else min(self.since, float(second))
         known = self.agents.get(pk)
         if known is None:
-            known = self.agents[pk] = LiveAgent(group, role, at)
+            known = self.agents[pk] = LiveAgent(labels, float(second))
             if len(self.agents) > MAX_AGENTS:
                 self._make_room()
-        known.group, known.role, known.seen_at = group, role, max(at, known.seen_at)
+        known.seen_at = max(float(second), known.seen_at)
+        if labels != known.labels:
+            known.labels = labels.or_else(known.labels)
         return known
+
+    def _gauge(self, now: float) -> None:
+        """Notes what all that are heard of use, in the second that closes."""
+        sums: dict[str, Gauge] = {}
+        for agent in self.agents.values():
+            gauge = agent.gauge(now)
+            if gauge.memory or gauge.cpu:
+                for subject in (YARD, *agent.labels.subjects()):
+                    sums[subject] = sums.get(subject, Gauge()).plus(gauge)
+        if sums:
+            self.yard.at(self._second).read(*sums[YARD])
+            self.gauged[self._second] = sums
+            if len(self.gauged) > MAX_GAUGED:
+                del self.gauged[min(self.gauged)]
 
     def _forget_old(self, now: float) -> None:
         self.yard.drop_old(now)
@@ -205,29 +275,3 @@ class Live:
         by_silence = sorted(self.agents, key=lambda pk: self.agents[pk].seen_at)
         for pk in by_silence[: MAX_AGENTS // 10]:
             del self.agents[pk]
-
-
-def load_balance(operations: list[int]) -> float | None:
-    """max(0, 1 - coefficient of variation) of operations per active agent; None for fewer than two."""
-    if len(operations) < 2:
-        return None
-    return max(0.0, 1.0 - statistics.pstdev(operations) / statistics.fmean(operations))
-
-
-def _figures(tally: Tally, seconds: float, *, memory: int, cpu: float) -> Figures:
-    p50, p95, p99 = tally.sketch.quantiles(0.5, 0.95, 0.99)
-    return Figures(
-        operations=tally.operations,
-        errors=tally.errors,
-        induced=tally.induced,
-        throughput=tally.operations / seconds,
-        mean=tally.duration_ms / tally.operations if tally.operations else None,
-        p50=p50,
-        p95=p95,
-        p99=p99,
-        max=tally.max_ms if tally.operations else None,
-        wait_ms=tally.wait_ms,
-        wait_pct=100 * tally.wait_ms / tally.duration_ms if tally.duration_ms else None,
-        memory=memory,
-        cpu=cpu,
-    )

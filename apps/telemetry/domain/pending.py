@@ -1,56 +1,76 @@
-"""What was read from the stream and isn't in the database yet: ten-second buckets per agent, in order."""
+"""What was read from the stream and isn't in the database yet: by ten seconds of arrival, in order."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from apps.telemetry.domain.live import Gauge
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.series import TEN, floor_to
+from apps.telemetry.domain.subjects import Labels
 from apps.telemetry.domain.tally import Tally
 
 EntryId = tuple[int, int]  # milliseconds, and a number within them: how Redis orders a stream
 
 
 @dataclass(slots=True)
-class Bucket:
-    """What one agent did in the ten seconds from `start`, and how it was read meanwhile."""
+class Work:
+    """What one agent did and used, by the second in which it counts."""
 
     agent: int
-    group: str
-    role: str
-    start: int
-    tally: Tally = field(default_factory=Tally)
-    cpu: float = 0.0
-    readings: int = 0
+    labels: Labels
+    seconds: dict[int, Tally] = field(default_factory=dict)
+
+    def at(self, second: int) -> Tally:
+        tally = self.seconds.get(second)
+        if tally is None:
+            tally = self.seconds[second] = Tally()
+        return tally
 
 
 @dataclass(slots=True)
 class Slot:
-    """Ten seconds of all agents, and the last stream entry that is in it."""
+    """Ten seconds of all agents by arrival, and the last stream entry that is in it. `gauges`: what other subjects
+    used, by second."""
 
     start: int
     last_id: EntryId
-    buckets: dict[int, Bucket] = field(default_factory=dict)
+    works: dict[int, Work] = field(default_factory=dict)
+    gauges: dict[int, Mapping[str, Gauge]] = field(default_factory=dict)
 
     @property
     def end(self) -> int:
         return self.start + TEN
+
+    def work(self, agent: int, labels: Labels) -> Work:
+        work = self.works.get(agent)
+        if work is None:
+            work = self.works[agent] = Work(agent, labels)
+        elif labels != work.labels:
+            work.labels = labels.or_else(work.labels)
+        return work
 
 
 class Pending:
     def __init__(self) -> None:
         self._slots: deque[Slot] = deque()
 
-    def add(self, entry_id: EntryId, *, agent: int, group: str, role: str, tally: Tally) -> None:
-        self._bucket(self.seen(entry_id), agent, group, role).tally.merge(tally)
+    def add(self, entry_id: EntryId, *, agent: int, labels: Labels, parts: Mapping[int, Tally]) -> None:
+        work = self.seen(entry_id).work(agent, labels)
+        for second, tally in parts.items():
+            work.at(second).merge(tally)
 
     def read(self, entry_id: EntryId, readings: Iterable[Reading]) -> None:
-        slot = self.seen(entry_id)
+        slot, second = self.seen(entry_id), entry_id[0] // 1000
         for reading in readings:
-            bucket = self._bucket(slot, reading.agent, reading.group, reading.role)
-            bucket.tally.memory = max(bucket.tally.memory, reading.memory)
-            bucket.cpu += reading.cpu_cores
-            bucket.readings += 1
+            slot.work(reading.agent, reading.labels).at(second).read(reading.memory, reading.cpu_cores)
+
+    def gauge(self, second: int, gauges: Mapping[str, Gauge]) -> None:
+        """Goes with the slot of that second; where nothing is to be written, it isn't worth a write either."""
+        for slot in reversed(self._slots):
+            if slot.start <= second:
+                slot.gauges[second] = gauges
+                return
 
     def seen(self, entry_id: EntryId) -> Slot:
         """The slot of this entry, which from now on counts as dealt with once the slot is written."""
@@ -69,10 +89,3 @@ class Pending:
         """Forgets what `closed` gave, once it is written."""
         for _ in slots:
             self._slots.popleft()
-
-    def _bucket(self, slot: Slot, agent: int, group: str, role: str) -> Bucket:
-        bucket = slot.buckets.get(agent)
-        if bucket is None:
-            bucket = slot.buckets[agent] = Bucket(agent, group, role, slot.start)
-        bucket.group, bucket.role = group, role
-        return bucket

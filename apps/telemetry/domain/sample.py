@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from apps.telemetry.domain.subjects import Labels
+
 MAX_MS = 1e11  # three years; the sketch takes 1e12
 MAX_BYTES = 2**62
 
@@ -36,7 +38,8 @@ class Sample(msgspec.Struct, array_like=True, gc=False):
 
 
 class Reading(msgspec.Struct, array_like=True, gc=False):
-    """An agent's process tree as its host saw it: bytes resident, cores busy, bytes moved so far."""
+    """An agent's process tree as its host saw it: bytes resident, cores busy, bytes moved so far. Those that an older
+    runhost sent end before the host's name."""
 
     agent: int
     group: str
@@ -46,3 +49,8 @@ class Reading(msgspec.Struct, array_like=True, gc=False):
     cpu_cores: Cores
     read_bytes: ByteCount = 0
     write_bytes: ByteCount = 0
+    host: str = ""
+
+    @property
+    def labels(self) -> Labels:
+        return Labels(self.group, self.role, self.host)

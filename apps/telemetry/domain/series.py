@@ -1,14 +1,18 @@
 """One subject over time: tallies by the second for 5 minutes, by 10 s for an hour, by 300 s for a day."""
 
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import chain
+from operator import itemgetter
 
 from apps.telemetry.domain.tally import Tally, total
 
 SECOND, TEN, SPAN = 1, 10, 300
 LENGTHS = {SECOND: 300, TEN: 360, SPAN: 288}
 COARSER = {SECOND: TEN, TEN: SPAN}
+
+# Clients send several times a second, so most of what is late is late by a second or two: seconds stay open so long.
+OPEN_SECONDS = 3
 
 
 def floor_to(at: float, step: int) -> int:
@@ -20,28 +24,50 @@ def ceil_to(at: float, step: int) -> int:
 
 
 class Ring:
-    """Tallies of closed stretches of `step` seconds by their start, oldest first."""
+    """Tallies of closed stretches of `step` seconds by their start, oldest first. What is added to one that was
+    frozen thaws it, until the next `freeze`."""
 
-    __slots__ = ("entries", "step")
+    __slots__ = ("_thawed", "entries", "step")
 
     def __init__(self, step: int) -> None:
         self.step = step
-        self.entries: deque[tuple[int, Tally]] = deque()
+        self.entries: list[tuple[int, Tally]] = []
+        self._thawed: dict[int, Tally] = {}
 
-    def push(self, second: int, tally: Tally) -> None:
-        """Adds to the stretch that `second` lies in. Stretches come in order."""
+    def add(self, second: int, tally: Tally) -> None:
+        """Adds to the stretch that `second` lies in, wherever that is. `tally` stays the caller's."""
+        start = floor_to(second, self.step)
+        entries = self.entries
+        place = (
+            bisect_left(entries, start, key=itemgetter(0))
+            if entries and entries[-1][0] >= start
+            else len(entries)
+        )
+        if place < len(entries) and entries[place][0] == start:
+            found = entries[place][1]
+            found.merge(tally)
+        else:
+            found = total([tally])
+            entries.insert(place, (start, found))
+        self._thawed[start] = found
+
+    def put(self, second: int, tally: Tally) -> None:
+        """As `add`, but `tally` is the ring's from now on. The quick way for what comes in order of time."""
         start = floor_to(second, self.step)
         if self.entries and self.entries[-1][0] >= start:
-            last = self.entries[-1][1]
-            last.merge(tally)
-            last.sketch.freeze()
+            self.add(second, tally)
             return
-        tally.sketch.freeze()
+        self.freeze()
         self.entries.append((start, tally))
+        self._thawed[start] = tally
+
+    def freeze(self) -> None:
+        for tally in self._thawed.values():
+            tally.sketch.freeze()
+        self._thawed.clear()
 
     def drop_before(self, second: int) -> None:
-        while self.entries and self.entries[0][0] < second:
-            self.entries.popleft()
+        del self.entries[: bisect_left(self.entries, second, key=itemgetter(0))]
 
     def since(self, start: int) -> Iterator[tuple[int, Tally]]:
         """Newest first."""
@@ -52,57 +78,74 @@ class Ring:
 
 
 class Series:
-    """The current second is open; `close_before` moves it into the rings. Windows end at a whole second."""
+    """The last few seconds are open; `close_before` moves them into the rings, and ten of them at once into the
+    coarser ones. What comes later than that goes into all rings. Windows end at a whole second."""
 
-    __slots__ = ("_second", "_second_at", "_ten", "_ten_at", "rings")
+    __slots__ = ("_open", "_ten", "_ten_at", "rings")
 
     def __init__(self) -> None:
         self.rings = {step: Ring(step) for step in LENGTHS}
-        self._second: Tally | None = None
-        self._second_at = 0
+        self._open: dict[int, Tally] = {}
         self._ten: Tally | None = None
         self._ten_at = 0
 
-    def open(self, second: int) -> Tally:
-        """The tally of this second, to add to."""
-        self.close_before(second)
-        if self._second is None:
-            self._second, self._second_at = Tally(), second
-        return self._second
+    def at(self, second: int) -> Tally:
+        """A tally to add to now, before the next `close_before`: of this second, however late it is."""
+        tally = self._open.get(second)
+        if tally is None:
+            tally = self._open[second] = Tally()
+        return tally
 
-    def close_before(self, second: int) -> None:
-        if self._second is not None and self._second_at < second:
-            closed, self._second = self._second, None
-            self.rings[SECOND].push(self._second_at, closed)
-            self._into_ten(self._second_at, closed)
-        if self._ten is not None and self._ten_at < floor_to(second, TEN):
+    def close_before(self, now: int) -> None:
+        """Closes what is older than the open seconds before this one."""
+        border = now - OPEN_SECONDS
+        if self._open:
+            for second in sorted(second for second in self._open if second < border):
+                self._close(second, self._open.pop(second))
+        if self._ten is not None and self._ten_at < floor_to(border, TEN):
             self._close_ten()
+        for ring in self.rings.values():
+            ring.freeze()
 
     def drop_old(self, now: float) -> None:
         for step, ring in self.rings.items():
             ring.drop_before(floor_to(now, step) - step * LENGTHS[step])
 
-    def restore(self, step: int, start: int, tally: Tally, *, fold: bool) -> None:
-        """Puts back what a rollup kept. Each step in order, and before anything newer is added.
-        `fold`: no coarser rollup holds it, so it goes into the coarser ring as well."""
-        if fold:
-            self.rings[COARSER[step]].push(start, total([tally]))
-        self.rings[step].push(start, tally)
+    def restore(self, step: int, start: int, tally: Tally) -> None:
+        """Puts back what a rollup kept, best in order of time, into the ring of `step`."""
+        self.rings[step].put(start, tally)
 
-    def window(self, start: int, step: int) -> Iterator[Tally]:
-        """Tallies that together hold everything from `start` (a multiple of `step`) to the last closed
-        second. Coarse ones as far as they reach, so that an hour takes dozens of merges and not hundreds."""
-        newest = [self._ten] if self._ten is not None else []
+    def window(self, start: int, end: int, step: int) -> Iterator[Tally]:
+        """Tallies that together hold everything from `start` (a multiple of `step`) to before the second `end`,
+        which is open. Coarse ones as far as they reach, so that an hour takes dozens of merges and not hundreds."""
         coarse = COARSER.get(step)
+        newest = (tally for second, tally in self._open.items() if start <= second < end)
+        ten = [self._ten] if self._ten is not None else []
         if coarse is None:
-            return chain((tally for _, tally in self.rings[step].since(start)), newest)
+            return chain((tally for _, tally in self.rings[step].since(start)), ten, newest)
         border = ceil_to(start, coarse)
         edge = (tally for at, tally in self.rings[step].since(start) if at < border)
-        return chain(edge, (tally for _, tally in self.rings[coarse].since(border)), newest)
+        return chain(edge, (tally for _, tally in self.rings[coarse].since(border)), ten, newest)
 
-    def _into_ten(self, second: int, tally: Tally) -> None:
+    def since(self, step: int, start: int) -> Iterator[tuple[int, Tally]]:
+        """Everything from `start` on, by stretches of `step` seconds; one may come in several parts."""
+        yield from self.rings[step].since(start)
+        newest = list(self._open.items())
+        if step != SECOND and self._ten is not None:
+            newest.append((self._ten_at, self._ten))
+        for second, tally in newest:
+            at = floor_to(second, step)
+            if at >= start:
+                yield at, tally
+
+    def _close(self, second: int, tally: Tally) -> None:
+        self.rings[SECOND].put(second, tally)
         start = floor_to(second, TEN)
-        if self._ten is not None and self._ten_at < start:
+        if self._ten is not None and start < self._ten_at:
+            self.rings[TEN].add(start, tally)
+            self.rings[SPAN].add(start, tally)
+            return
+        if self._ten is not None and start > self._ten_at:
             self._close_ten()
         if self._ten is None:
             self._ten, self._ten_at = Tally(), start
@@ -111,5 +154,5 @@ class Series:
     def _close_ten(self) -> None:
         closed, self._ten = self._ten, None
         if closed is not None:
-            self.rings[SPAN].push(self._ten_at, total([closed]))
-            self.rings[TEN].push(self._ten_at, closed)
+            self.rings[SPAN].add(self._ten_at, closed)
+            self.rings[TEN].put(self._ten_at, closed)

@@ -7,7 +7,7 @@ most ERROR away, relatively, from everything in it. Counts add up, so a merge eq
 import math
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 ERROR = 0.00999  # a little below 1 %, so that rounding at a bucket's edge stays within 1 %
 GAMMA = (1 + ERROR) / (1 - ERROR)
@@ -59,14 +59,18 @@ class Sketch:
 
     def merge(self, other: "Sketch") -> None:
         self._thaw()
-        zeros, indexes, counts = other._content()
-        self._zeros += zeros
+        self._zeros += other._zeros
         bins = self._bins
+        if other._frozen is None:
+            pairs: Iterable[tuple[int, int]] = other._bins.items()
+        else:
+            _, indexes, counts = other._content()
+            pairs = zip(indexes, counts, strict=True)
         if not bins:
-            bins.update(zip(indexes, counts, strict=True))
+            bins.update(pairs)
             return
         known = bins.get
-        for index, count in zip(indexes, counts, strict=True):
+        for index, count in pairs:
             bins[index] = known(index, 0) + count
 
     def quantiles(self, *wanted: float) -> list[float | None]:
