@@ -2,13 +2,14 @@
 
 import itertools
 
-# Only now: the line above sets Django up.
-from apps.console.catalogue import REGIONS
-from apps.console.moment import Moment
-from apps.console.regions import Fragment, Region, View
-from controlplane.asgi import application
+from controlplane import asgi
 
-__all__ = ["application"]
+application = asgi.application  # which sets Django up
+
+# Only now: these read models.
+from apps.console.catalogue import REGIONS  # noqa: E402
+from apps.console.moment import Moment  # noqa: E402
+from apps.console.regions import Fragment, Region, View  # noqa: E402
 
 SIZE = 1_000
 turns = itertools.count()
