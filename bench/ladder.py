@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from load import Outcome
 
 P95_MS = 10.0
-SIZE = 20  # samples a frame
+SIZE = 20  # samples a frame: the smallest that the goal speaks of
+FULL = 256  # what an agent sends in each quarter of a second that has a thousand
 FASTER = 1.5
 
 

@@ -13,11 +13,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
-from ladder import SIZE, Step, climb, cores_between
+from ladder import FULL, SIZE, Step, climb, cores_between
 from load import Load, Post, samples
 from parts import answers
 from report import Figure, median, say
@@ -28,34 +28,43 @@ ROUNDS = 2
 FLOWER = ("flower==2.0.1", "celery==5.5.3", "redis==5.2.1")
 FLOWER_EVENTS = 40_000
 Arm = Callable[[], float]  # one turn: samples per core and second
+Maker = Callable[[int, int], contextlib.AbstractContextManager[Arm]]  # by samples a frame and seconds a turn
 
 
-def ratios(ours: Callable[[], Step], seconds: int) -> list[Figure]:
-    """A figure for each peer that is here: our samples per core by theirs, the median over rounds in turn."""
+def ratios(ours: Mapping[int, Callable[[], Step]], seconds: int) -> list[Figure]:
+    """Our samples per core by those of each peer that is here, the median over rounds in turn; `ours` by the size of
+    frames. Flower's events come one by one, so it is compared with full frames alone."""
     figures = []
+    for size, step in ours.items():
+        makers: dict[str, Maker] = {"pushgateway": pushgateway, "victoriametrics": victoriametrics}
+        if size == FULL:
+            makers["flower"] = flower
+        ending = "" if size == FULL else f"_{size}"
+        mine, theirs = in_turn(lambda step=step, size=size: step().per_core(size), makers, size, seconds)
+        figures.append(Figure(f"samples_per_core{ending}", median(mine), "1/s", None, "higher"))
+        for name, found in theirs.items():
+            pairs = [our / their for our, their in zip(mine, found, strict=True)]
+            figures.append(Figure(f"{name}_samples_per_core{ending}", median(found), "1/s", None, "higher"))
+            figures.append(Figure(f"ratio_{name}{ending}", median(pairs), "times", 1.0, "higher"))
+    return figures
+
+
+def in_turn(
+    ours: Arm, makers: Mapping[str, Maker], size: int, seconds: int
+) -> tuple[list[float], dict[str, list[float]]]:
     with contextlib.ExitStack() as stack:
         arms: dict[str, Arm] = {}
-        for name, make in (
-            ("pushgateway", pushgateway),
-            ("victoriametrics", victoriametrics),
-            ("flower", flower),
-        ):
+        for name, make in makers.items():
             try:
-                arms[name] = stack.enter_context(make(seconds))
+                arms[name] = stack.enter_context(make(size, seconds))
             except Missing as reason:
                 say(f"{name} is passed over: {reason}")
-        rounds: dict[str, list[float]] = {name: [] for name in arms}
-        mine = []
+        mine, theirs = [], {name: [] for name in arms}
         for _ in range(ROUNDS):
-            mine.append(ours().per_core(SIZE))
-            for name, arm in arms.items():
-                rounds[name].append(arm())
-        figures.append(Figure("samples_per_core", median(mine), "1/s", None, "higher"))
-        for name, theirs in rounds.items():
-            figures.append(Figure(f"{name}_samples_per_core", median(theirs), "1/s", None, "higher"))
-            pairs = [our / their for our, their in zip(mine, theirs, strict=True)]
-            figures.append(Figure(f"ratio_{name}", median(pairs), "times", 1.0, "higher"))
-    return figures
+            mine.append(ours())
+            for name, turn in arms.items():
+                theirs[name].append(turn())
+    return mine, theirs
 
 
 class Missing(Exception):
@@ -63,7 +72,7 @@ class Missing(Exception):
 
 
 @contextlib.contextmanager
-def pushgateway(seconds: int) -> Iterator[Arm]:
+def pushgateway(size: int, seconds: int) -> Iterator[Arm]:
     """Each frame replaces what its agent pushed before; all is written to a file every second."""
     program = found("prometheus-pushgateway", "pushgateway")
     port = free_port()
@@ -73,17 +82,17 @@ def pushgateway(seconds: int) -> Iterator[Arm]:
         words += ["--persistence.interval=1s", "--push.disable-consistency-check", "--log.level=error"]
         with server([program, *words], f"http://127.0.0.1:{port}/-/ready") as process:
             say(f"pushgateway: {version(program, '--version')}")
-            bodies = [pushed(body) for body in bodies_of()]
+            bodies = [pushed(body) for body in bodies_of(size)]
             protocol = Post(
                 port,
                 lambda agent: f"/metrics/job/bench/agent/{agent}",
                 lambda agent, seq: bodies[(agent + seq) % len(bodies)],
             )
-            yield arm("pushgateway", protocol, process.pid, seconds)
+            yield arm("pushgateway", protocol, process.pid, size, seconds)
 
 
 @contextlib.contextmanager
-def victoriametrics(seconds: int) -> Iterator[Arm]:
+def victoriametrics(size: int, seconds: int) -> Iterator[Arm]:
     """Each sample becomes a raw value with its time; it answers before it is on disk."""
     program = found("victoria-metrics", "victoria-metrics-prod")
     port = free_port()
@@ -91,17 +100,17 @@ def victoriametrics(seconds: int) -> Iterator[Arm]:
         words = [f"-storageDataPath={directory}", f"-httpListenAddr=127.0.0.1:{port}", "-loggerLevel=ERROR"]
         with server([program, *words], f"http://127.0.0.1:{port}/health") as process:
             say(f"victoriametrics: {version(program, '-version')}")
-            made = bodies_of()
+            made = bodies_of(size)
             protocol = Post(
                 port,
                 lambda agent: "/api/v1/import/prometheus",
                 lambda agent, seq: imported(made[(agent + seq) % len(made)], agent),
             )
-            yield arm("victoriametrics", protocol, process.pid, seconds)
+            yield arm("victoriametrics", protocol, process.pid, size, seconds)
 
 
 @contextlib.contextmanager
-def flower(seconds: int) -> Iterator[Arm]:
+def flower(size: int, seconds: int) -> Iterator[Arm]:
     """One `task-succeeded` event a sample, sent in groups as a worker does, over a Redis that keeps nothing."""
     python = flower_python()
     binary = found_redis()
@@ -141,7 +150,7 @@ def flower(seconds: int) -> Iterator[Arm]:
         yield turn
 
 
-def arm(name: str, protocol: Post, pid: int, seconds: int) -> Arm:
+def arm(name: str, protocol: Post, pid: int, size: int, seconds: int) -> Arm:
     load = Load(protocol, CONNECTIONS)
 
     def step(frames_per_s: float) -> Step:
@@ -152,14 +161,14 @@ def arm(name: str, protocol: Post, pid: int, seconds: int) -> Arm:
         say(f"  {name}: {done}")
         return done
 
-    best = climb(step, 1_500)
-    return lambda: step(best.frames_per_s).per_core(SIZE)
+    best = climb(step, 1_500 if size == SIZE else 400)
+    return lambda: step(best.frames_per_s).per_core(size)
 
 
-def bodies_of() -> list[list[tuple[str, str, float]]]:
+def bodies_of(size: int) -> list[list[tuple[str, str, float]]]:
     """Frames as kind, outcome and milliseconds of their samples."""
     random = Random(1)
-    return [[(one.kind, one.outcome, one.ms) for one in samples(SIZE, random)] for _ in range(64)]
+    return [[(one.kind, one.outcome, one.ms) for one in samples(size, random)] for _ in range(64)]
 
 
 def pushed(body: Sequence[tuple[str, str, float]]) -> bytes:

@@ -7,15 +7,12 @@ sent, samples acknowledged, appends that Redis itself counted, and operations in
 the load included, shares the cores of this machine.
 """
 
-import math
-import statistics
 import sys
 import time
 from collections.abc import Callable
-from random import Random
 
 import peers
-from ladder import P95_MS, SIZE, Step, climb, cores_between, words
+from ladder import FULL, P95_MS, SIZE, Step, climb, cores_between, words
 from load import Load, Websocket
 from parts import Parts
 from report import Figure, machine, options, say, show
@@ -23,7 +20,6 @@ from yard import PROJECT, memory_mb
 
 sys.path.append(str(PROJECT))
 from apps.telemetry import snapshot
-from apps.telemetry.domain.sketch import Sketch
 
 AGENTS = 100
 SAMPLES_PER_S = 100_000
@@ -36,12 +32,12 @@ def main() -> None:
     where = machine()
     with Parts(PROCESSES) as yard:
         figures = sustained(yard, 10 if chosen.quick else 60)
-        figures += quiet(yard, 8 if chosen.quick else 20)
-        seconds = 3 if chosen.quick else 5
+        seconds = 2 if chosen.quick else 3
         best, more = highest(yard, seconds)
         figures += more
-        figures += peers.ratios(lambda: at_size(yard, SIZE, seconds)(best.frames_per_s), seconds)
-    figures += sketches(100_000 if chosen.quick else 3_333_333)
+        figures += peers.ratios(
+            {size: again(yard, step, size, seconds) for size, step in best.items()}, seconds
+        )
     show("telemetry", where, figures, as_json=chosen.json)
 
 
@@ -76,35 +72,21 @@ def sustained(yard: Parts, seconds: int) -> list[Figure]:
     ]
 
 
-def quiet(yard: Parts, seconds: int) -> list[Figure]:
-    """What the telemetry path costs in everyday use: 100 agents with 10 operations a second each, in frames of two or
-    three, as their client sends each quarter of a second."""
-    load = Load(
-        Websocket(yard.gateway_port, [token for _, token in yard.agents(AGENTS)], (2, 3), seed=2), AGENTS
-    )
-    load.run(AGENTS * 4, 2)
-    used = yard.cpu()
-    outcome = load.run(AGENTS * 4, seconds)
-    cores = cores_between(used, yard.cpu(), outcome.seconds)
-    load.close()
-    say(f"100 agents with 10 operations a second each: p95 {outcome.p(0.95):.1f} ms; cores {words(cores)}")
-    return [Figure("telemetry_cpu_pct", 100 * sum(cores.values()), "% of a core", 10.0, "lower")]
-
-
-def highest(yard: Parts, seconds: int) -> tuple[Step, list[Figure]]:
-    """The highest rates that still hold, for small, middling and full frames."""
-    found = {
-        size: climb(at_size(yard, size, seconds), start)
-        for size, start in ((1, 2_000), (SIZE, 3_000), (256, 400))
-    }
-    small, middle, full = found[1], found[SIZE], found[256]
-    return middle, [
-        Figure(
-            "ingest_max_frames_per_s", max(small.frames_per_s, middle.frames_per_s), "1/s", 5_000.0, "higher"
-        ),
-        Figure("ingest_max_samples_per_s", full.frames_per_s * 256, "1/s", None, "higher"),
-        Figure("ingest_max_samples_per_s_20", middle.frames_per_s * SIZE, "1/s", None, "higher"),
+def highest(yard: Parts, seconds: int) -> tuple[dict[int, Step], list[Figure]]:
+    """The highest rates that still hold, for single samples, small frames and full ones; these two as steps by size."""
+    starts = {1: 2_000, SIZE: 3_000, FULL: 400}
+    found = {size: climb(at_size(yard, size, seconds), start) for size, start in starts.items()}
+    most = max(found[1].frames_per_s, found[SIZE].frames_per_s)
+    return {size: found[size] for size in (SIZE, FULL)}, [
+        Figure("ingest_max_frames_per_s", most, "1/s", 5_000.0, "higher"),
+        Figure("ingest_max_samples_per_s", found[FULL].frames_per_s * FULL, "1/s", None, "higher"),
+        Figure("ingest_max_samples_per_s_20", found[SIZE].frames_per_s * SIZE, "1/s", None, "higher"),
     ]
+
+
+def again(yard: Parts, best: Step, size: int, seconds: int) -> Callable[[], Step]:
+    step = at_size(yard, size, seconds)
+    return lambda: step(best.frames_per_s)
 
 
 def at_size(yard: Parts, size: int, seconds: int) -> Callable[[float], Step]:
@@ -153,46 +135,6 @@ def wait_for_count(yard: Parts, expected: int) -> int:
         if (expected and counted >= expected) or time.monotonic() - since > 15:
             return counted
         time.sleep(0.5)
-
-
-def sketches(count: int) -> list[Figure]:
-    """How far percentiles of three shapes are off, against the exact ones of all values; and what merging costs."""
-    random = Random(3)
-    shapes: dict[str, Callable[[], float]] = {
-        "log-normal": lambda: random.lognormvariate(3, 1),
-        "pareto": lambda: 5 * random.paretovariate(1.5),
-        "two peaks": lambda: abs(random.gauss(20, 3) if random.random() < 0.9 else random.gauss(900, 80)),
-    }
-    worst = 0.0
-    for name, draw in shapes.items():
-        values = sorted(draw() for _ in range(count))
-        sketch = Sketch()
-        for value in values:
-            sketch.add(value)
-        ranks = (0.5, 0.95, 0.99, 0.999)
-        exact = [values[max(1, math.ceil(rank * count)) - 1] for rank in ranks]
-        off = [abs(got / true - 1) for got, true in zip(sketch.quantiles(*ranks), exact, strict=True) if got]
-        worst = max(worst, *off)
-        say(f"percentiles of {count} values, {name}: at most {100 * max(off):.2f} % off")
-    seconds = []
-    parts = [filled(random, 50) for _ in range(1_000)]
-    for _ in range(5):
-        whole, begun = Sketch(), time.perf_counter()
-        for part in parts:
-            whole.merge(part)
-        seconds.append(time.perf_counter() - begun)
-    return [
-        Figure("percentile_error_pct", 100 * worst, "%", 1.0, "lower"),
-        Figure("merge_1000_ms", statistics.median(seconds) * 1000, "ms", 50.0, "lower"),
-    ]
-
-
-def filled(random: Random, count: int) -> Sketch:
-    sketch = Sketch()
-    for _ in range(count):
-        sketch.add(random.lognormvariate(3, 1))
-    sketch.freeze()
-    return sketch
 
 
 if __name__ == "__main__":
