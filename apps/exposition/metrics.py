@@ -94,6 +94,16 @@ COORDINATION_EFFICIENCY = define(
     "1 less the share of operation time spent on coordination, last minute.",
 )
 
+LEVEL_TARGET = define(
+    "service_level_target",
+    "gauge",
+    "Target of a service level, in the unit that its name tells or as a share.",
+    "level",
+)
+LEVEL_MET = define(
+    "service_level_met", "gauge", "1 when the last minute met the target, 0 when it missed it.", "level"
+)
+
 # Agents, as many as the setting allows
 AGENT_OPERATIONS = define(
     "agent_operations_total", "counter", "Operations that the agent reported.", *OF_AN_AGENT

@@ -36,6 +36,7 @@ class Scraped:
 
 @pytest.fixture(autouse=True)
 def _of_this_test_alone(settings, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.SWARMYARD_HOME = tmp_path
     settings.REDIS_URL = f"unix://{tmp_path / 'no-redis.sock'}"
     monkeypatch.setattr(yard, "event_counts", EventCounts())
     monkeypatch.setattr(consumer, "pusher", None)

@@ -8,6 +8,7 @@ from rq import Queue
 from apps.exposition import metrics
 from apps.fleet.models import Agent, State
 from apps.lib.queues import queue
+from apps.telemetry.service_levels import FILE
 from apps.waves.models import Wave, WaveState
 from tests.exposition.filling import fill, hold_samples, publish_figures, report
 from tests.factories import make_agent, make_event, make_host, make_member, make_wave, make_workspace, now
@@ -211,6 +212,19 @@ def test_it_shows_the_figures_of_the_last_minute(scraped, redis_server):
     assert page.value("telemetry_stream_bytes") == 100
     assert page.of("agent_cpu_cores").keys() == {("w1/agent-01", *WAVE), ("w1/agent-02", *WAVE)}
     assert 0 <= page.value("telemetry_lag_seconds") < 60
+
+
+def test_it_tells_which_service_levels_are_met(scraped, redis_server, tmp_path):
+    (tmp_path / FILE).write_text("p95_ms = 12\nmax_ms = false\n")
+    publish_figures(fill(agents=1))
+
+    page = scraped()
+
+    assert page.of("service_level_target")[("p95_ms",)] == 12
+    assert page.of("service_level_met")[("p95_ms",)] == 0
+    assert page.of("service_level_met")[("p50_ms",)] == 1
+    assert ("max_ms",) not in {*page.of("service_level_target"), *page.of("service_level_met")}
+    assert ("commits_per_s",) not in page.of("service_level_met")
 
 
 def test_it_leaves_out_what_nothing_measures(scraped, redis_server):

@@ -25,8 +25,7 @@ SIGNS = {
 }
 # The page where the agents behind a level are.
 BEHIND = {
-    "p95_ms": links.agents_by("p95"),
-    "commits_per_s": links.REPOSITORIES,
+    **dict.fromkeys(("p50_ms", "p95_ms", "p99_ms", "max_ms"), links.agents_by("p95")),
     "scaling_efficiency": links.agents_by("throughput"),
     "load_balance": links.agents_by("throughput"),
 }

@@ -10,9 +10,11 @@ from apps.exposition.metrics import Metric
 from apps.exposition.page import Page
 from apps.lib.redis import RedisUnavailable
 from apps.telemetry import stream_state
+from apps.telemetry.domain.service_levels import Verdict, levels
 from apps.telemetry.domain.sketch import Sketch
 from apps.telemetry.models import GroupTotal
 from apps.telemetry.queries import counted_until, totals_of_groups
+from apps.telemetry.service_levels import configured_targets
 from apps.telemetry.snapshot import Snapshot, Totals
 from apps.telemetry.stream_state import StreamState
 
@@ -66,6 +68,10 @@ def fresh_figures(state: StreamState | None) -> Snapshot | None:
 def collect_figures(page: Page, totals: Totals) -> None:
     for metric, value in FIGURES:
         page.put(metric, value(totals))
+    for level in levels(totals, configured_targets()[0]):
+        page.put(metrics.LEVEL_TARGET, level.target, level.objective.key)
+        if level.verdict in (Verdict.MET, Verdict.MISSED):
+            page.put(metrics.LEVEL_MET, float(level.verdict == Verdict.MET), level.objective.key)
     for rank in RANKS:
         milliseconds = getattr(totals, rank)
         page.put(metrics.PERCENTILE, None if milliseconds is None else milliseconds / 1000, rank)
