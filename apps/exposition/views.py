@@ -1,5 +1,6 @@
 """The door of monitoring systems. Its lock is that of the API: a session or a token, of any role."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -7,15 +8,17 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from ninja.errors import AuthenticationError
-from prometheus_client import exposition, openmetrics
+from prometheus_client import exposition
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 
 from apps.access.api_auth import AUTHENTICATION
 from apps.exposition.scrape import scrape
 
 TEXT, OPENMETRICS = "text/plain", "application/openmetrics-text"
-ENCODERS = {
+ENCODERS: dict[str, tuple[Callable[[Collector], bytes], str]] = {
     TEXT: (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4),
-    OPENMETRICS: (openmetrics.exposition.generate_latest, openmetrics.exposition.CONTENT_TYPE_LATEST),
+    OPENMETRICS: (openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST),
 }
 PLAIN = "text/plain; charset=utf-8"
 HOW = (

@@ -1,11 +1,14 @@
 """Waves, and the starts of their agents."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, Q, Sum
+from django.db.models import Aggregate, BooleanField, Count, ExpressionWrapper, Q, Sum
 
 from apps.exposition import metrics
+from apps.exposition.metrics import Metric
 from apps.exposition.page import Page
 from apps.fleet.models import Agent
 from apps.waves.domain.progress import Progress
@@ -14,7 +17,6 @@ from apps.waves.queries import progress_of_all
 
 SHOWN = 50  # waves that have readings of their own: open ones first, then the newest
 OUTCOMES = [field.name for field in fields(Progress) if field.name != "eta_seconds"]
-NO_TIME = timedelta(0)
 
 
 def collect(page: Page, now: datetime) -> list[str]:
@@ -49,29 +51,30 @@ def collect_open(page: Page, waves: list[Wave], now: datetime) -> None:
 
 def collect_starts(page: Page, labels: list[str]) -> None:
     """All in one question: a histogram's counts are sums over the agents' own rows, so they only grow."""
-    queue = {f"queue_{place}": within("queue_time", bound) for place, bound in enumerate(metrics.WAITS)}
-    spawn = {f"spawn_{place}": within("spawn_time", bound) for place, bound in enumerate(metrics.WAITS)}
     rows = Agent.objects.filter(group__in=labels).order_by().values("group", "role")
-    for row in rows.annotate(
-        starts=Sum("epoch"),
-        started=Count("pk", filter=Q(epoch__gt=0)),
-        queued=Count("queue_time"),
-        queue_sum=Sum("queue_time"),
-        spawned=Count("spawn_time"),
-        spawn_sum=Sum("spawn_time"),
-        **queue,
-        **spawn,
-    ).order_by("group", "role"):
+    counted: dict[str, Aggregate] = {"starts": Sum("epoch"), "started": Count("pk", filter=Q(epoch__gt=0))}
+    counted |= waits("queue_time") | waits("spawn_time")
+    found: Iterable[Mapping[str, Any]] = rows.annotate(**counted).order_by("group", "role")
+    for row in found:
         of_wave = row["group"], row["role"]
         page.put(metrics.STARTS, row["starts"], *of_wave)
         page.put(metrics.RESTARTS, row["starts"] - row["started"], *of_wave)
-        for metric, names, count, total in (
-            (metrics.QUEUE_TIME, queue, row["queued"], row["queue_sum"]),
-            (metrics.SPAWN_TIME, spawn, row["spawned"], row["spawn_sum"]),
-        ):
-            counts = [*(row[name] for name in names), count]
-            page.put_histogram(metric, metrics.WAITS, counts, (total or NO_TIME).total_seconds(), *of_wave)
+        put_waits(page, metrics.QUEUE_TIME, row, "queue_time", of_wave)
+        put_waits(page, metrics.SPAWN_TIME, row, "spawn_time", of_wave)
 
 
-def within(field: str, seconds: float) -> Count:
-    return Count("pk", filter=Q((f"{field}__lte", timedelta(seconds=seconds))))
+def waits(field: str) -> dict[str, Aggregate]:
+    """What a histogram of this time is made of: how many within each bound, how many in all, and their sum."""
+    within = {
+        f"{field}_{place}": Count("pk", filter=Q((f"{field}__lte", timedelta(seconds=bound))))
+        for place, bound in enumerate(metrics.WAITS)
+    }
+    return within | {f"{field}_count": Count(field), f"{field}_sum": Sum(field)}
+
+
+def put_waits(
+    page: Page, metric: Metric, row: Mapping[str, Any], field: str, of_wave: tuple[str, str]
+) -> None:
+    counts = [*(row[f"{field}_{place}"] for place in range(len(metrics.WAITS))), row[f"{field}_count"]]
+    total: timedelta = row[f"{field}_sum"] or timedelta(0)
+    page.put_histogram(metric, metrics.WAITS, counts, total.total_seconds(), *of_wave)
