@@ -70,6 +70,12 @@ OPERATIONS = define(
     "operations_total", "counter", "Operations that agents reported: ok, error, or induced (on purpose).",
     *OF_A_WAVE, "outcome",
 )  # fmt: skip
+CORRECTED = define(
+    "corrected_operations_total",
+    "counter",
+    "Operations counted at their arrival, as their agent's clock was off.",
+    *OF_A_WAVE,
+)
 DURATION = define(
     "operation_duration_seconds", "histogram", "Duration of operations, lock wait included.", *OF_A_WAVE
 )
@@ -88,6 +94,17 @@ LOAD_BALANCE = define(
     "gauge",
     "1 less the coefficient of variation of operations per agent over the last minute, at least 0.",
 )
+DISTRIBUTION_VARIANCE = define(
+    "distribution_variance_ratio",
+    "gauge",
+    "Coefficient of variation of operations per agent over the last minute.",
+)
+EFFICIENCY = define(
+    "scaling_efficiency_ratio",
+    "gauge",
+    "Throughput over agents times the throughput of one agent, last minute.",
+)
+CONCURRENCY = define("concurrency", "gauge", "Operations under way on average over the last minute.")
 COORDINATION_EFFICIENCY = define(
     "coordination_efficiency_ratio",
     "gauge",

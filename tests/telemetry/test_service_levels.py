@@ -23,7 +23,9 @@ from apps.telemetry.service_levels import FILE, configured_targets
 from tests.console.figures import totals
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_text()
-EMPTY = replace(totals({}), mean=None, p50=None, p95=None, p99=None, max=None, load_balance=None)
+EMPTY = replace(
+    totals({}), mean=None, p50=None, p95=None, p99=None, max=None, load_balance=None, efficiency=None
+)
 
 
 def verdicts(found: Totals | None, targets=DEFAULTS) -> dict[str, Verdict]:

@@ -27,6 +27,9 @@ FRESH_TICKS = 3  # for those who let the telemetry process tick slowly
 FIGURES: tuple[tuple[Metric, Callable[[Totals], float | None]], ...] = (
     (metrics.RECENT_THROUGHPUT, lambda totals: totals.throughput),
     (metrics.LOAD_BALANCE, lambda totals: totals.load_balance),
+    (metrics.DISTRIBUTION_VARIANCE, lambda totals: totals.distribution_variance),
+    (metrics.EFFICIENCY, lambda totals: totals.efficiency),
+    (metrics.CONCURRENCY, lambda totals: totals.concurrency),
     (metrics.COORDINATION_EFFICIENCY, lambda totals: totals.coordination_efficiency),
 )
 RANKS = ("p50", "p95", "p99", "max")
@@ -87,6 +90,7 @@ def collect_group(page: Page, row: GroupTotal) -> None:
     ok = row.operations - row.errors - row.induced
     for outcome, count in (("ok", ok), ("error", row.errors), ("induced", row.induced)):
         page.put(metrics.OPERATIONS, count, *of_wave, outcome)
+    page.put(metrics.CORRECTED, row.corrected, *of_wave)
     page.put(metrics.LOCK_WAIT, row.wait_ms / 1000, *of_wave)
     sketch = Sketch.from_bytes(bytes(row.sketch))
     counts = [*sketch.counts_up_to([bound * 1000 for bound in metrics.DURATIONS]), sketch.count]

@@ -89,6 +89,7 @@ OBJECTIVES = (
         "higher",
         None,
         "Throughput over agents times the throughput of one agent",
+        lambda totals: totals.efficiency,
     ),
     Objective(
         "coordination_efficiency",
