@@ -50,7 +50,7 @@ def forget_old_events(*, now: datetime, limit: int) -> int:
     how many were removed."""
     kept = timedelta(days=min(max(1, settings.EVENTS_KEPT_DAYS), LONGEST_DAYS))
     old = Event.objects.filter(at__lt=now - kept).order_by("at")
-    kinds = dict(old.values_list("pk", "kind")[:limit])
+    kinds = dict(old.select_for_update().values_list("pk", "kind")[:limit])
     if kinds:
         Event.objects.filter(pk__in=kinds).delete()
         note_forgotten(Counter(kinds.values()))

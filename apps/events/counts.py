@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Max, Q
 
-from apps.events.models import Event, ForgottenEvents
+from apps.events.models import Event, EventQuerySet, ForgottenEvents
 
 SETTLED_AFTER = timedelta(minutes=2)  # no transaction that writes an event takes so long
 
@@ -23,13 +23,8 @@ class EventCounts:
     def read(self, now: datetime) -> Counter[str]:
         with self._lock:
             self._settle(now)
-            young = dict(
-                Event.objects.filter(pk__gt=self._through)
-                .order_by()
-                .values_list("kind")
-                .annotate(Count("pk"))
-            )
-            return (self._settled or Counter()) + Counter(young)
+            young = counted(Event.objects.filter(pk__gt=self._through))
+            return (self._settled or Counter()) + young
 
     def _settle(self, now: datetime) -> None:
         settled = Q(pk__gt=self._through, at__lt=now - SETTLED_AFTER)
@@ -37,9 +32,12 @@ class EventCounts:
         if self._settled is None:
             self._settled = counted_ever(through)
         elif through > self._through:
-            rows = Event.objects.filter(pk__gt=self._through, pk__lte=through).order_by()
-            self._settled.update(dict(rows.values_list("kind").annotate(Count("pk"))))
+            self._settled.update(counted(Event.objects.filter(pk__gt=self._through, pk__lte=through)))
         self._through = through
+
+
+def counted(events: EventQuerySet) -> Counter[str]:
+    return Counter(dict(events.order_by().values_list("kind").annotate(Count("pk"))))
 
 
 def counted_ever(through: int) -> Counter[str]:

@@ -281,6 +281,17 @@ def test_it_can_say_everything_that_it_knows_of(scraped, redis_server, queues):
     assert scraped().names == known
 
 
+def test_it_can_tell_of_whatever_somebody_named(scraped):
+    role = 'a "b" \\n{c="d"}\n# TYPE é'
+    report(make_agent("w1/agent-01", role=role).pk, role=role)
+    make_wave("w1")
+
+    page = scraped()
+
+    assert page.of("operations_total")["ok", role, "w1"] == 1
+    assert page.of("agent_starts_total")["w1/agent-01", role, "w1"] == 1
+
+
 def test_waves_that_ended_keep_their_readings(scraped):
     fill(agents=1)
     Wave.objects.update(state=WaveState.DONE)

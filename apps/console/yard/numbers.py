@@ -72,7 +72,7 @@ def versus_before(now: float, before: float | None, span: str) -> str:
 
 
 def latency(snapshot: Snapshot | None, target: float | None) -> Number:
-    href = links.SERVICE_LEVELS
+    href = links.agents_by("p95")
     p95 = snapshot.totals.p95 if snapshot else None
     if p95 is None:
         return Number("Latency p95", href, display.NONE, "ms", NO_SAMPLES)
