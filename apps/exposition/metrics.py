@@ -8,7 +8,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 BASE_UNITS = ("seconds", "bytes", "ratio")
 PREFIX = "swarmyard_"
-# Seconds. Half of them are a minute at most, as most operations are; the targets of service levels are among them.
+# Seconds. The targets of the service levels are among them, so that the share within a target can be told.
 DURATIONS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 WAITS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
