@@ -14,6 +14,7 @@ from apps.events.api import router as events
 from apps.fleet.api import agents, hosts
 from apps.fleet.exceptions import AgentRefused
 from apps.lib.questions import NoAnswer
+from apps.telemetry.api import router as service_levels
 from apps.waves.api import router as waves
 from apps.waves.exceptions import WaveRefused
 from apps.workspaces.api import router as repositories
@@ -34,6 +35,7 @@ api.add_router("/agents", agents)
 api.add_router("/hosts", hosts)
 api.add_router("/repositories", repositories)
 api.add_router("/events", events)
+api.add_router("/service-levels", service_levels)
 
 SIGN_IN = (
     "Sign in with an account that has a role, or send an API token of yours (`manage.py apitoken make`): "

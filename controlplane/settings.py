@@ -30,6 +30,7 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [])
 
 INSTALLED_APPS = [
     "controlplane",
+    "apps.exposition",
     "apps.console",
     "apps.scheduler",
     "apps.gateway",
@@ -174,6 +175,10 @@ MAX_RESTARTS = env_int("SWARMYARD_MAX_RESTARTS", 3)
 MEMORY_RESERVE_MB = env_int("SWARMYARD_MEMORY_RESERVE_MB", 512)
 MIN_FREE_DISK_MB = env_int("SWARMYARD_MIN_FREE_DISK_MB", 2_048)
 MAX_MEMORY_PRESSURE = env_float("SWARMYARD_MAX_MEMORY_PRESSURE", 20.0)  # PSI some avg10, percent
+
+# What monitoring reads
+METRICS_OPEN = env_bool("SWARMYARD_METRICS_OPEN", False)
+METRICS_AGENTS = max(0, env_int("SWARMYARD_METRICS_AGENTS", 100))
 
 # What is kept
 EVENTS_KEPT_DAYS = env_int("SWARMYARD_EVENTS_KEPT_DAYS", 90)  # at least 1

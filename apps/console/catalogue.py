@@ -6,11 +6,12 @@ from apps.console.events import fragments as events
 from apps.console.hosts import fragments as hosts
 from apps.console.regions import Region
 from apps.console.repositories import fragments as repositories
+from apps.console.service_levels import fragments as service_levels
 from apps.console.waves import fragments as waves
 from apps.console.yard import fragments as yard
 
 REGIONS: dict[str, Region] = {
     region.name: region
-    for area in (menu, yard, waves, agents, repositories, hosts, events)
+    for area in (menu, yard, waves, agents, repositories, hosts, service_levels, events)
     for region in area.REGIONS
 }

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.console.agents.rows import LATENCY_TARGET_MS
 from apps.console.display import GB, MB
 from apps.telemetry.agent_charts import AgentCharts
 from apps.telemetry.history import History
@@ -45,7 +44,7 @@ HISTORY_CHARTS = (
 )
 
 
-def chart_data(snapshot: Snapshot | None, memory_limit: int | None) -> str:
+def chart_data(snapshot: Snapshot | None, memory_limit: int | None, p95_target: float | None) -> str:
     """JSON for all charts of the yard; an empty time axis means that there is nothing to draw."""
     if snapshot is None:
         return json.dumps({"times": []})
@@ -55,14 +54,14 @@ def chart_data(snapshot: Snapshot | None, memory_limit: int | None) -> str:
         {
             "times": [round(at, 1) for at in charts.times],
             "throughput": {"stacked": top_series(charts.throughput)},
-            "latency": latency_lines(charts),
+            "latency": latency_lines(charts, p95_target),
             "wait": {"stacked": top_series(charts.wait), "empty": NO_WAIT},
             "memory": {"lines": {"agents": memory}, **limit_line(memory_limit)},
         }
     )
 
 
-def agent_chart_data(charts: AgentCharts | None, budget_mb: int) -> str:
+def agent_chart_data(charts: AgentCharts | None, budget_mb: int, p95_target: float | None) -> str:
     """JSON for the charts of one agent. None: nothing was published of it so far."""
     if charts is None:
         return compact({"times": [], "empty": "no data yet"})
@@ -74,7 +73,7 @@ def agent_chart_data(charts: AgentCharts | None, budget_mb: int) -> str:
                 "lines": {"op/s": rounded(charts.throughput)},
                 "empty": "no operations in this span",
             },
-            "latency": {**latency_lines(charts), "empty": "no operations in this span"},
+            "latency": {**latency_lines(charts, p95_target), "empty": "no operations in this span"},
             "wait": {"lines": top_series(charts.wait), "empty": NO_WAIT},
             "memory": {
                 "lines": {"memory": memory},
@@ -87,7 +86,7 @@ def agent_chart_data(charts: AgentCharts | None, budget_mb: int) -> str:
     )
 
 
-def history_data(history: History) -> str:
+def history_data(history: History, p95_target: float | None) -> str:
     """JSON for the charts of any subject over a range of the past."""
     lines = history.lines
     wait = [None if ms is None else round(ms / (1000 * history.width), 6) for ms in lines["wait_ms"]]
@@ -97,11 +96,7 @@ def history_data(history: History) -> str:
         {
             "times": history.times,
             "throughput": {"lines": {"op/s": rounded(lines["throughput"])}},
-            "latency": {
-                "lines": latency,
-                "target": LATENCY_TARGET_MS,
-                "word": f"target {LATENCY_TARGET_MS:.0f} ms",
-            },
+            "latency": {"lines": latency} | target_line(p95_target),
             "wait": {"lines": {"lock wait": wait}, "empty": NO_WAIT},
             "memory": {"lines": {"memory": rounded(memory)}, "empty": "no readings in this span"},
             "empty": "nothing was recorded in this span",
@@ -109,9 +104,13 @@ def history_data(history: History) -> str:
     )
 
 
-def latency_lines(charts: Charts | AgentCharts) -> dict[str, Any]:
+def latency_lines(charts: Charts | AgentCharts, target: float | None) -> dict[str, Any]:
     lines = {name: rounded(getattr(charts, name)) for name in ("p50", "p95", "p99")}
-    return {"lines": lines, "target": LATENCY_TARGET_MS, "word": f"target {LATENCY_TARGET_MS:.0f} ms"}
+    return {"lines": lines} | target_line(target)
+
+
+def target_line(target: float | None) -> dict[str, Any]:
+    return {} if target is None else {"target": target, "word": f"p95 target {target:g} ms"}
 
 
 def limit_line(limit: int | None) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from apps.lib.redis import RedisUnavailable, connection, typed_errors
 from apps.telemetry import agent_charts
 from apps.telemetry import snapshot as snapshots
 from apps.telemetry.agent_charts import AgentCharts
+from apps.telemetry.domain.service_levels import Targets
+from apps.telemetry.service_levels import configured_targets
 from apps.telemetry.snapshot import Snapshot
 from apps.waves.domain.progress import Progress
 from apps.waves.models import Wave
@@ -61,6 +63,16 @@ class Moment:
         except msgspec.MsgspecError as error:
             log.debug("figures of another version: %s", error)
         return None
+
+    @cached_property
+    def targets(self) -> tuple[Targets, str]:
+        """Of the service levels, and what is wrong with the operator's own."""
+        return configured_targets()
+
+    @property
+    def p95_target(self) -> float | None:
+        """In milliseconds; None where an operator wants none."""
+        return self.targets[0]["p95_ms"]
 
     @cached_property
     def open_waves(self) -> list[Wave]:

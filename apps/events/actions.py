@@ -1,15 +1,18 @@
 """Writing events. Call inside the transaction that makes the fact true; the hint goes out after its commit."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
+from django.db.models import F
 
 from apps.events.domain.actor import Actor
 from apps.events.hints import publish_on_commit
-from apps.events.models import Event, clean_text
+from apps.events.models import Event, ForgottenEvents, clean_text
 
 LONGEST_DAYS = 36_500  # a hundred years: dates don't go back for ever
 
@@ -41,14 +44,23 @@ def record_all(facts: Iterable[Fact]) -> None:
             publish_on_commit(topic, pk)
 
 
+@transaction.atomic
 def forget_old_events(*, now: datetime, limit: int) -> int:
-    """Remove the oldest `limit` of those that are kept no longer. Returns how many were removed."""
+    """Remove the oldest `limit` of those that are kept no longer, and note how many there were of each kind. Returns
+    how many were removed."""
     kept = timedelta(days=min(max(1, settings.EVENTS_KEPT_DAYS), LONGEST_DAYS))
     old = Event.objects.filter(at__lt=now - kept).order_by("at")
-    pks = list(old.values_list("pk", flat=True)[:limit])
-    if pks:
-        Event.objects.filter(pk__in=pks).delete()
-    return len(pks)
+    kinds = dict(old.select_for_update().values_list("pk", "kind")[:limit])
+    if kinds:
+        Event.objects.filter(pk__in=kinds).delete()
+        note_forgotten(Counter(kinds.values()))
+    return len(kinds)
+
+
+def note_forgotten(counts: Mapping[str, int]) -> None:
+    for kind, count in sorted(counts.items()):
+        row, _ = ForgottenEvents.objects.get_or_create(kind=kind)
+        ForgottenEvents.objects.filter(pk=row.pk).update(count=F("count") + count)
 
 
 def as_row(fact: Fact) -> Event:

@@ -41,6 +41,19 @@ class Event(models.Model):
         super().save(*args, **kwargs)
 
 
+class ForgottenEvents(models.Model):
+    """How many events of a kind were removed for their age: what is kept and these are all there ever were."""
+
+    kind = models.CharField(max_length=60, unique=True)
+    count = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "forgotten events"
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.kind}"
+
+
 def clean_text(text: str, limit: int = 500) -> str:
     """One line without control characters: events quote what agents and repositories are called."""
     return plain_text(text, limit)

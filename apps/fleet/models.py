@@ -139,6 +139,9 @@ class Agent(models.Model):
     seen_at = models.DateTimeField(null=True, help_text="last heartbeat")
     output_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    # Of its first start alone, so that sums over agents only grow.
+    queue_time = models.DurationField(null=True, help_text="from planned to first wanted running")
+    spawn_time = models.DurationField(null=True, help_text="from wanted running to the first sign of life")
 
     output_offset = models.BigIntegerField(
         default=0, help_text="bytes of its output that were read for status and cost"

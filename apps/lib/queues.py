@@ -1,14 +1,18 @@
 """Giving work to the RQ workers, by the dotted name of a door in some app's `jobs.py`."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import django_rq
 import redis
 from django.conf import settings
 from django.db import transaction
 from rq import Queue
+from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
+
+from apps.lib.redis import connection, typed_errors
 
 log = logging.getLogger(__name__)
 
@@ -17,10 +21,8 @@ def queue(name: str) -> Queue:
     """The queue `name`; `host.<name>` of other machines need not be in this one's settings."""
     if name in settings.RQ_QUEUES:
         return django_rq.get_queue(name)
-    connection = django_rq.get_connection("control")
-    return Queue(
-        name, connection=connection, default_timeout=settings.RQ_JOB_TIMEOUT, serializer=JSONSerializer
-    )
+    client = django_rq.get_connection("control")
+    return Queue(name, connection=client, default_timeout=settings.RQ_JOB_TIMEOUT, serializer=JSONSerializer)
 
 
 def enqueue(
@@ -43,3 +45,25 @@ def enqueue(
                 on_failure()
 
     transaction.on_commit(send)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Jobs of one queue. `failed`: those that are still kept."""
+
+    queued: int
+    running: int
+    failed: int
+
+
+def depths(names: Sequence[str], *, timeout: float) -> dict[str, Depth]:
+    """Of all these queues, in one round trip of at most `timeout` seconds. Raises RedisUnavailable."""
+    with typed_errors():
+        client = connection(read_timeout=timeout, connect_timeout=timeout)
+        with client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.llen(f"{Queue.redis_queue_namespace_prefix}{name}")
+                pipeline.zcard(StartedJobRegistry.key_template.format(name))
+                pipeline.zcard(FailedJobRegistry.key_template.format(name))
+            found = pipeline.execute()
+    return {name: Depth(*found[3 * place : 3 * place + 3]) for place, name in enumerate(names)}

@@ -17,8 +17,10 @@ from apps.telemetry.domain.rolling import (
     Stretches,
     rolled_up,
 )
+from apps.telemetry.domain.sketch import Sketch
+from apps.telemetry.domain.tally import Tally
 from apps.telemetry.exceptions import CheckpointMoved
-from apps.telemetry.models import AgentTotal, Checkpoint, Rollup
+from apps.telemetry.models import AgentTotal, Checkpoint, GroupTotal, Rollup
 
 KEPT_SECONDS = {SECOND: 3600, TEN: 24 * 3600, MINUTE: 30 * 24 * 3600, FIVE_MINUTES: 30 * 24 * 3600}
 DELETED_AT_ONCE = 20_000
@@ -52,7 +54,9 @@ def record(*, stream: str, slots: Sequence[Slot], before: Mark, after: Mark) -> 
         if not moved.update(last_id=after.last_id, until=after.until):
             raise CheckpointMoved(f"the checkpoint of {stream} isn't at {before.last_id}")
         _add_rollups(added)
-        _add_totals([work for slot in slots for work in slot.works.values()])
+        works = [work for slot in slots for work in slot.works.values()]
+        _add_totals(works)
+        _add_group_totals(works)
 
 
 def delete_old(*, now: float) -> int:
@@ -95,12 +99,35 @@ def _add_totals(works: Sequence[Work]) -> None:
     _upsert(AgentTotal, [rows[agent] for agent in agents], ["agent"], [*LABELS, *COUNTED])
 
 
+def _add_group_totals(works: Sequence[Work]) -> None:
+    counted = [work for work in works if any(tally.operations for tally in work.seconds.values())]
+    stored = GroupTotal.objects.filter(group__in={work.labels.wave for work in counted})
+    rows = {(row.group, row.role): row for row in stored}
+    sketches: dict[tuple[str, str], Sketch] = {}
+    for work in counted:
+        place = work.labels.wave, work.labels.role
+        row = rows.setdefault(place, GroupTotal(group=place[0], role=place[1]))
+        if place not in sketches:
+            sketches[place] = Sketch.from_bytes(bytes(row.sketch)) if row.sketch else Sketch()
+        for tally in work.seconds.values():
+            _add(row, tally)
+            sketches[place].merge(tally.sketch)
+    for place, sketch in sketches.items():
+        rows[place].sketch = sketch.to_bytes()
+    changed = [rows[place] for place in sorted(sketches)]
+    _upsert(GroupTotal, changed, ["group", "role"], [*COUNTED, "sketch"])
+
+
 def _count(row: AgentTotal, work: Work) -> None:
     for name, new in zip(LABELS, work.labels, strict=True):
         setattr(row, name, new or getattr(row, name))
     for tally in work.seconds.values():
-        for name in COUNTED:
-            setattr(row, name, getattr(row, name) + getattr(tally, name))
+        _add(row, tally)
+
+
+def _add(row: AgentTotal | GroupTotal, tally: Tally) -> None:
+    for name in COUNTED:
+        setattr(row, name, getattr(row, name) + getattr(tally, name))
 
 
 def _upsert(

@@ -53,6 +53,27 @@ class AgentTotal(models.Model):
         return f"agent {self.agent}: {self.operations} operations"
 
 
+class GroupTotal(models.Model):
+    """Everything that the agents of one wave and role ever reported, up to the checkpoint, with its durations as a
+    sketch: what a histogram that only ever grows is read from."""
+
+    group = models.CharField(max_length=200, blank=True)
+    role = models.CharField(max_length=200, blank=True)
+    operations = models.BigIntegerField(default=0)
+    errors = models.BigIntegerField(default=0)
+    induced = models.BigIntegerField(default=0)
+    corrected = models.BigIntegerField(default=0, help_text="samples whose clock was off")
+    duration_ms = models.FloatField(default=0.0)
+    wait_ms = models.FloatField(default=0.0)
+    sketch = models.BinaryField()  # of durations, as `Sketch.to_bytes` gives it
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["group", "role"], name="one_total_a_group_and_role")]
+
+    def __str__(self) -> str:
+        return f"{self.role} of {self.group}: {self.operations} operations"
+
+
 class Checkpoint(models.Model):
     """How far the stream is in the rows above. It moves in the transaction that writes them, so a sample is
     counted once whatever dies in between."""

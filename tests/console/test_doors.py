@@ -59,6 +59,7 @@ def test_it_knows_all_addresses():
         "agent",
         "repositories",
         "hosts",
+        "service-levels",
         "events",
     } <= names
     assert len(DEEDS) == 12

@@ -18,6 +18,7 @@ PAGES = [
     "/agents/9000001/",
     "/repositories/",
     "/hosts/",
+    "/service-levels/",
     "/events/",
 ]
 HREF = re.compile(r'(?:href|hx-get)="([^"]+)"')

@@ -17,6 +17,7 @@ LISTS = [
     "/agents/?sort=p95",
     "/repositories/",
     "/hosts/",
+    "/service-levels/",
     "/events/",
 ]
 PAGES = [*LISTS, "/agents/1/", "/waves/new/"]

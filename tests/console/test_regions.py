@@ -38,6 +38,7 @@ PAGE_REGIONS = {
     ],
     "/repositories/": ["repositories_list"],
     "/hosts/": ["hosts_list"],
+    "/service-levels/?window=1m": ["menu?at=levels", "service_levels?window=1m"],
     "/events/": ["events_list"],
 }
 CASES = [(page, address) for page, addresses in PAGE_REGIONS.items() for address in addresses]

@@ -138,12 +138,12 @@ def test_it_draws_the_largest_series_and_sums_up_the_rest():
 
 
 def test_it_gives_charts_the_target_and_the_limit():
-    data = json.loads(chart_data(made_up_snapshot([1], ["w1"]), 20 * GB))
+    data = json.loads(chart_data(made_up_snapshot([1], ["w1"]), 20 * GB, 200.0))
 
     assert data["latency"]["target"] == 200
     assert data["memory"]["target"] == 20
     assert len(data["times"]) == len(data["latency"]["lines"]["p95"])
-    assert json.loads(chart_data(None, None)) == {"times": []}
+    assert json.loads(chart_data(None, None, None)) == {"times": []}
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,10 @@ class Yard:
     def run(self, *arguments: str) -> None:
         subprocess.run([sys.executable, *arguments], cwd=ROOT, env=self.environment, check=True, timeout=60)
 
+    def output(self, *arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        return subprocess.check_output(command, cwd=ROOT, env=self.environment, timeout=60, text=True).strip()
+
     def start(self) -> None:
         command = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "controlplane.asgi:application"]
         log = (self.home / "web.log").open("ab")

@@ -44,6 +44,7 @@ ENDPOINTS = [
     ("POST", "/repositories", {"path_or_url": "/nowhere"}, Role.OPERATOR, 409),
     ("GET", "/repositories/{name}", None, Role.VIEWER, 200),
     ("GET", "/events", None, Role.VIEWER, 200),
+    ("GET", "/service-levels", None, Role.VIEWER, 200),
 ]
 every = pytest.mark.parametrize(
     ("method", "path", "body", "role", "status"), ENDPOINTS, ids=[f"{one[0]} {one[1]}" for one in ENDPOINTS]

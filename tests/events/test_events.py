@@ -1,14 +1,18 @@
 """Events are facts: written with what they tell of, never changed, safe to show."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.db import transaction
 
 from apps.events import actions
 from apps.events.actions import Fact, record, record_all
+from apps.events.counts import EventCounts
 from apps.events.domain.actor import YARD, Actor, Role
 from apps.events.models import Event
 
 pytestmark = pytest.mark.django_db
+NOW = datetime.now(UTC)
 OLGA = Actor("user", "olga", Role.OPERATOR)
 
 
@@ -87,3 +91,42 @@ def test_each_subject_gets_one_hint_after_the_commit(monkeypatch):
     record_all([fact(), fact(kind="agent.exited"), fact(subject_id=8), fact(topic="", subject_id=None)])
 
     assert sorted(sent) == [("agent", 7), ("agent", 8)]
+
+
+def test_what_was_forgotten_still_counts(settings):
+    record_all([fact(), fact(), fact(kind="wave.started")])
+    Event.objects.update(at=NOW - timedelta(days=100))
+    counts = EventCounts()
+    before = counts.read(NOW)
+
+    assert actions.forget_old_events(now=NOW, limit=2) == 2
+    assert actions.forget_old_events(now=NOW, limit=2) == 1
+
+    assert Event.objects.count() == 0
+    assert before == counts.read(NOW) == EventCounts().read(NOW) == {"agent.started": 2, "wave.started": 1}
+
+
+def test_what_happened_since_is_added_whatever_its_age():
+    counts = EventCounts()
+    record(fact())
+    assert counts.read(NOW) == {"agent.started": 1}
+    Event.objects.update(at=NOW - timedelta(hours=1))
+    assert counts.read(NOW) == {"agent.started": 1}
+
+    record(fact(kind="wave.started"))
+
+    assert counts.read(NOW) == {"agent.started": 1, "wave.started": 1}
+
+
+def test_a_young_event_whose_number_is_older_counts_once_it_is_there():
+    record_all([fact(), fact()])
+    late = Event.objects.first()
+    Event.objects.filter(pk=late.pk).delete()  # as if its transaction weren't committed yet
+    counts = EventCounts()
+    counts.read(NOW)
+
+    Event.objects.bulk_create(
+        [Event(pk=late.pk, kind="agent.started", actor_kind="yard", actor="yard", text="late")]
+    )
+
+    assert counts.read(NOW) == {"agent.started": 2}

@@ -10,12 +10,13 @@ from apps.telemetry import actions, ingest
 from apps.telemetry import snapshot as snapshots
 from apps.telemetry.domain.packing import unpacked
 from apps.telemetry.domain.sample import Reading
+from apps.telemetry.domain.sketch import Sketch
 from apps.telemetry.domain.subjects import Labels
 from apps.telemetry.domain.tally import Tally
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.ingest import encode_body
 from apps.telemetry.models import AgentTotal, Checkpoint, Rollup
-from apps.telemetry.queries import recorded
+from apps.telemetry.queries import recorded, totals_of_groups
 from apps.telemetry.service import Telemetry
 from apps.telemetry.stream import Stream
 from tests.telemetry.factories import arrive, make_body, read_off
@@ -69,6 +70,24 @@ def test_an_entry_of_an_older_gateway_has_neither_host_nor_repository(client):
     assert telemetry.live.agents[1].labels == Labels("w1", "coder", "", "")
     assert telemetry.live.agents[1].memory == 5
     assert recorded(1).operations == 1
+
+
+def test_it_keeps_totals_of_each_wave_with_their_durations(client):
+    past = time.time() - 100
+    arrive(client, past, 10.0, 20.0, agent=1)
+    telemetry = started(client)
+    telemetry.tick()
+    arrive(client, past + 20, 30.0, agent=2, outcome="error", wait_ms=5.0, wait_kind="slot")
+    arrive(client, past + 20, 7.0, agent=3, group="w2")
+    read_off(client, past + 21, Reading(4, "w3", "builder", past, 1, 0.5, 0, 0))
+    telemetry.tick()
+    started(client).tick()  # after a restart nothing counts again
+
+    first, second = totals_of_groups(["w1", "w2", "w3"])
+    assert (first.group, first.role, first.operations, first.errors) == ("w1", "builder", 3, 1)
+    assert (first.duration_ms, first.wait_ms) == (60.0, 5.0)
+    assert Sketch.from_bytes(bytes(first.sketch)).counts_up_to([15.0, 25.0, 35.0]) == [1, 2, 3]
+    assert (second.group, second.operations) == ("w2", 1)
 
 
 def test_it_says_until_when_its_totals_are_exact(client):

@@ -96,3 +96,13 @@ def test_a_sketch_of_a_busy_second_is_small():
 def test_it_refuses_bytes_that_are_no_sketch(data):
     with pytest.raises(ValueError, match="sketch"):
         Sketch.from_bytes(data)
+
+
+@given(values, st.lists(st.floats(0.01, 100_000), min_size=1, max_size=12, unique=True).map(sorted))
+def test_its_counts_up_to_a_bound_are_right_but_for_what_is_as_close_as_a_percent(numbers, bounds):
+    counts = sketch_of(*numbers).counts_up_to(bounds)
+
+    for bound, count in zip(bounds, counts, strict=True):
+        surely = sum(number <= bound * 0.99 for number in numbers)
+        possibly = sum(number <= bound * 1.01 for number in numbers)
+        assert surely <= count <= possibly

@@ -101,7 +101,9 @@ def agent_facts(view: View, moment: Moment) -> Fragment:
 
 def agent_charts(view: View, moment: Moment) -> Fragment:
     agent = agent_of(view)
-    data = agent_chart_data(moment.agent_charts(agent.pk, view.window), agent.memory_budget_mb)
+    data = agent_chart_data(
+        moment.agent_charts(agent.pk, view.window), agent.memory_budget_mb, moment.p95_target
+    )
     return Fragment.simple(render_to_string("console/charts_data.html", {"view": view, "data": data}))
 
 

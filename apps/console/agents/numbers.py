@@ -1,7 +1,7 @@
 """The numbers at the top of an agent's page."""
 
 from apps.console import display
-from apps.console.agents.rows import HIGH_MEMORY_PCT, HIGH_WAIT_PCT, LATENCY_TARGET_MS
+from apps.console.agents.rows import HIGH_MEMORY_PCT, HIGH_WAIT_PCT, is_met
 from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
 from apps.console.tiles import Number
@@ -17,7 +17,7 @@ def numbers_of(agent: Agent, view: View, moment: Moment) -> list[Number]:
     span = WINDOW_WORDS[view.window_word]
     return [
         operations(figures, span),
-        latency(figures),
+        latency(figures, moment.p95_target),
         lock_wait(figures),
         memory(agent, figures),
         errors(figures),
@@ -37,12 +37,12 @@ def operations(figures: AgentFigures | None, span: str) -> Number:
     )
 
 
-def latency(figures: AgentFigures | None) -> Number:
+def latency(figures: AgentFigures | None, target: float | None) -> Number:
     if figures is None or figures.p95 is None:
         return Number("Latency p95", "", display.NONE, "ms", NO_SAMPLES)
     others = (("p50", figures.p50), ("p99", figures.p99), ("max", figures.max))
     note = " · ".join(f"{word} {display.milliseconds(value)}" for word, value in others)
-    tone = "bad" if figures.p95 > LATENCY_TARGET_MS else ""
+    tone = "" if is_met(figures.p95, target) else "bad"
     return Number("Latency p95", "", display.milliseconds(figures.p95), "ms", note, tone)
 
 

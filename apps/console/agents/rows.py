@@ -13,7 +13,6 @@ from apps.fleet.models import Agent, Desired, State
 from apps.lib.text import plain_text
 from apps.telemetry.snapshot import AgentFigures
 
-LATENCY_TARGET_MS = 200.0
 HIGH_WAIT_PCT = 10.0
 HIGH_MEMORY_PCT = 85
 VERBS = ("pause", "resume", "stop", "kill", "restart")
@@ -61,7 +60,7 @@ class Row:
     verbs: str
 
 
-def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
+def row_of(agent: Agent, figures: AgentFigures | None, label: str, p95_target: float | None = None) -> Row:
     sign, tone = display.STATE_SIGNS[outcome_of(agent.state, agent.desired)]
     memory = ((figures.memory if figures else 0) or agent.memory_bytes) if agent.is_live else None
     share = display.share(memory, agent.memory_budget_mb * display.MB)
@@ -80,7 +79,7 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
         rate=display.rate(figures.throughput if figures and reports(figures) else None),
         spark=display.sparkline(figures.sparkline) if figures else "",
         p95=display.milliseconds(p95),
-        p95_tone="bad" if p95 is not None and p95 > LATENCY_TARGET_MS else "",
+        p95_tone="" if is_met(p95, p95_target) else "bad",
         wait=display.percent(wait) + ("" if wait is None else f"{display.NARROW}%"),
         wait_share=display.share(wait, 100.0),
         wait_tone="high" if wait is not None and wait >= HIGH_WAIT_PCT else "",
@@ -90,6 +89,11 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str) -> Row:
         cost=display.money(agent.cost_usd),
         verbs=verbs_of(agent),
     )
+
+
+def is_met(value: float | None, target: float | None) -> bool:
+    """Of a latency; what isn't known, and what has no target, misses none."""
+    return value is None or target is None or value < target
 
 
 def reports(figures: AgentFigures) -> bool:

@@ -36,5 +36,7 @@ def table_of(agents: Iterable[Agent], view: View, moment: Moment, *, short: bool
     rows = {}
     for agent in agents:
         label = agent.short_name if short else agent.name
-        rows[row_id(agent.pk)] = row_html(row_of(agent, figures.get(agent.pk), label), view.acts)
+        rows[row_id(agent.pk)] = row_html(
+            row_of(agent, figures.get(agent.pk), label, moment.p95_target), view.acts
+        )
     return Table(rows, view.acts)

@@ -36,7 +36,7 @@ def history(request: HttpRequest) -> HttpResponse:
         title=title,
         back=back,
         charts=HISTORY_CHARTS,
-        data=history_data(found),
+        data=history_data(found, moment.p95_target),
         windows=[
             {"word": word, "href": f"?{query(request, key)}", "current": key == span}
             for key, word in WORDS.items()

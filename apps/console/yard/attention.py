@@ -113,15 +113,10 @@ def wave_items(waves: Iterable[Wave]) -> list[Item]:
             found.append(
                 Item("held", "bad", wave.label, href, plain_text(wave.reason, 200), wave.step_at, "Open")
             )
-        elif wave.state == WaveState.RUNNING and is_short_of_something(wave):
+        elif wave.is_short_of_room:
             text = f"waits for {plain_text(wave.waiting_for, 200)}"
             found.append(Item("capacity", "warn", wave.label, href, text, wave.step_at, "Open"))
     return found
-
-
-def is_short_of_something(wave: Wave) -> bool:
-    """Whether it waits for a host's room, which is named first, and not just for its own next step."""
-    return ": " in wave.waiting_for
 
 
 def repository_items() -> list[Item]:

@@ -55,7 +55,7 @@ def number_cards(view: View, moment: Moment) -> Fragment:
 
 
 def charts(view: View, moment: Moment) -> Fragment:
-    data = chart_data(moment.snapshot(view.window), moment.admission.limit)
+    data = chart_data(moment.snapshot(view.window), moment.admission.limit, moment.p95_target)
     return Fragment.simple(render_to_string("console/charts_data.html", {"view": view, "data": data}))
 
 

@@ -1,7 +1,7 @@
 """The six numbers at the top of the yard."""
 
 from apps.console import display, links
-from apps.console.agents.rows import HIGH_WAIT_PCT, LATENCY_TARGET_MS
+from apps.console.agents.rows import HIGH_WAIT_PCT, is_met
 from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
 from apps.console.tiles import Number
@@ -19,7 +19,7 @@ def numbers(view: View, moment: Moment) -> list[Number]:
     return [
         agents(moment),
         throughput(snapshot, span),
-        latency(snapshot),
+        latency(snapshot, moment.p95_target),
         lock_wait(snapshot, span),
         memory(moment, snapshot),
         errors(snapshot, span),
@@ -71,14 +71,14 @@ def versus_before(now: float, before: float | None, span: str) -> str:
     return f"{change:+.0f} % on the {span} before".replace("-", "−")
 
 
-def latency(snapshot: Snapshot | None) -> Number:
+def latency(snapshot: Snapshot | None, target: float | None) -> Number:
     href = links.agents_by("p95")
     p95 = snapshot.totals.p95 if snapshot else None
     if p95 is None:
         return Number("Latency p95", href, display.NONE, "ms", NO_SAMPLES)
-    met = p95 <= LATENCY_TARGET_MS
-    mean = display.milliseconds(snapshot.totals.mean if snapshot else None)
-    note = f"target {LATENCY_TARGET_MS:.0f} {'met' if met else 'missed'} · mean {mean}"
+    met = is_met(p95, target)
+    mean = f"mean {display.milliseconds(snapshot.totals.mean if snapshot else None)}"
+    note = mean if target is None else f"target {target:g} {'met' if met else 'missed'} · {mean}"
     return Number("Latency p95", href, display.milliseconds(p95), "ms", note, "" if met else "bad")
 
 

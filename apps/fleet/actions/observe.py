@@ -130,13 +130,14 @@ def pass_over_epoch(*, agent: Agent, now: datetime) -> bool:
 def record_started(*, agent: Agent, pid: int, pid_started: int, boot_id: str, now: datetime) -> bool:
     """Its process was seen for the first time in this epoch: its first heartbeat."""
     rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state=State.STARTING)
-    fields = {
+    fields: dict[str, object] = {
         "state": State.BUSY,
         "pid": pid,
         "pid_started": pid_started,
         "boot_id": boot_id,
         "first_seen_at": now,
         "seen_at": now,
+        "spawn_time": spawn_time(agent, now),
     }
     if rows.update(**fields) != 1:
         return False
@@ -155,6 +156,13 @@ def record_started(*, agent: Agent, pid: int, pid_started: int, boot_id: str, no
         )
     )
     return True
+
+
+def spawn_time(agent: Agent, now: datetime) -> timedelta | None:
+    """What its first start took, kept through later ones."""
+    if agent.spawn_time is not None or agent.released_at is None:
+        return agent.spawn_time
+    return max(now - agent.released_at, timedelta(0))  # the two are clocks of two machines
 
 
 @transaction.atomic

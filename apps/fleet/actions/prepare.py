@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import DurationField, ExpressionWrapper, F, Value
+from django.db.models.functions import Coalesce
 
 from apps.events.actions import Fact, record_all
 from apps.events.domain.actor import YARD, Actor
@@ -99,8 +101,9 @@ def fail_preparation(*, agent: Agent, problem: str, now: datetime) -> None:
 def release(*, agents: Sequence[Agent], now: datetime) -> int:
     """Let agents that are ready start. Returns how many."""
     pks = [agent.pk for agent in agents]
+    waited = ExpressionWrapper(Value(now) - F("created_at"), output_field=DurationField())
     count = Agent.objects.filter(pk__in=pks, state=State.READY, desired=Desired.HELD).update(
-        desired=Desired.RUNNING, released_at=now
+        desired=Desired.RUNNING, released_at=now, queue_time=Coalesce("queue_time", waited)
     )
     for host_pk in {agent.host_id for agent in agents}:
         publish_on_commit("host", host_pk)

@@ -95,6 +95,20 @@ class Sketch:
         zeros, _, counts = self._content()
         return zeros + sum(counts)
 
+    def counts_up_to(self, bounds: Sequence[float]) -> list[int]:
+        """How many values lie at or below each of these bounds, which ascend and are above 0. As with quantiles, a
+        value may be taken for one that is up to ERROR away, so one so close to a bound may count on its other side."""
+        zeros, indexes, counts = self._content()
+        ordered = sorted(zip(indexes, counts, strict=True))
+        found, seen, place = [], zeros, 0
+        for bound in bounds:
+            highest = math.log(bound / CENTRE) / LOG_GAMMA
+            while place < len(ordered) and ordered[place][0] <= highest:
+                seen += ordered[place][1]
+                place += 1
+            found.append(seen)
+        return found
+
     def freeze(self) -> None:
         if self._frozen is None:
             self._frozen = self.to_bytes()

@@ -1,0 +1,19 @@
+"""One scrape: a bounded number of questions, whatever there is."""
+
+from datetime import datetime
+
+from apps.exposition.page import Page
+from apps.exposition.sources import agents, hosts, jobs, telemetry, waves, web, yard
+
+
+def scrape(now: datetime) -> Page:
+    page = Page()
+    state = telemetry.collect(page, now)
+    telemetry.collect_operations(page, waves.collect(page, now))
+    host_names = hosts.collect(page, now)
+    agents.collect(page, telemetry.fresh_figures(state), now)
+    yard.collect(page, now)
+    if state is not None:  # Redis away: it is waited for once
+        jobs.collect(page, host_names)
+    web.collect(page)
+    return page
