@@ -19,7 +19,7 @@ _open = WebSocketProtocol.onOpen
 def use() -> None:
     for module in (over_twisted, protocol):
         module.hltype = module.hlval = _plain  # type: ignore[attr-defined]
-    WebSocketProtocol.onOpen = _open_and_write_at_once
+    WebSocketProtocol.onOpen = _open_and_write_at_once  # type: ignore[method-assign]
 
 
 def _plain(value: Any, *_: Any, **__: Any) -> Any:
