@@ -258,3 +258,7 @@ def is_over(peer: socket.socket) -> bool:
     poll = select.poll()
     poll.register(peer, select.POLLRDHUP)
     return bool(poll.poll(0))
+
+
+if __name__ == "__main__":
+    main()

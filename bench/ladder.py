@@ -21,7 +21,7 @@ class Step:
 
     @property
     def held(self) -> bool:
-        done = self.outcome.acked / max(self.outcome.seconds, 0.001)
+        done = self.outcome.acked / max(self.outcome.answered_seconds, 0.001)
         return self.outcome.p(0.95) < P95_MS and not self.outcome.errors and done > 0.97 * self.frames_per_s
 
     def per_core(self, size: int) -> float:

@@ -33,9 +33,11 @@ GRACE = 15.0  # seconds for the last answers
 
 @dataclass
 class Outcome:
-    """Frames and samples that left, and that were acknowledged; milliseconds from due to acknowledged."""
+    """Frames that left, within `seconds`, and that were acknowledged, the last of them `answered_seconds` after the
+    beginning; milliseconds from due to acknowledged."""
 
     seconds: float = 0.0
+    answered_seconds: float = 0.0
     sent: int = 0
     acked: int = 0
     errors: int = 0
@@ -220,6 +222,7 @@ class Load:
         for line in self.lines:
             line.peer.setblocking(False)
             self.poll.register(line.peer, select.EPOLLIN)
+        self.heard_at = 0.0
         self.by_fd = {line.peer.fileno(): line for line in self.lines}
 
     def close(self) -> None:
@@ -250,6 +253,7 @@ class Load:
         for line in self.lines:
             line.due.clear() if planned < total else None
         self._drain(outcome)
+        outcome.answered_seconds = max(outcome.seconds, self.heard_at - begun)
         return outcome
 
     def _drain(self, outcome: Outcome) -> None:
@@ -282,7 +286,7 @@ class Load:
                 if not data:
                     raise RuntimeError("the server closed a connection")
                 line.heard += data
-                now = time.monotonic()
+                now = self.heard_at = time.monotonic()
                 for good in self.protocol.answers(line.heard):
                     outcome.late_ms.append((now - line.waiting.popleft()) * 1000)
                     outcome.acked += good
