@@ -56,7 +56,7 @@ def main() -> None:
     where = machine()
     try:
         call_command("migrate", verbosity=0)
-        figures = run(120 if chosen.quick else 900)
+        figures = run(600 if chosen.quick else 1_200)
         figures += sketches(300_000 if chosen.quick else 3_333_334)
     finally:
         shutil.rmtree(HOME, ignore_errors=True)
@@ -94,7 +94,7 @@ def run(seconds: int) -> list[Figure]:
         *(
             Figure(
                 f"history_{row['resolution']}s_kb",
-                row["size"] / (AGENTS + 5) / seconds * 3.6,
+                row["size"] / row["rows"] * 3.6 / ROW_SECONDS[row["resolution"]],
                 "kB/h",
                 None,
                 "lower",

@@ -65,9 +65,7 @@ def delete_old(*, now: float) -> int:
     """Deletes rollups past their time, a bounded number of each kind; says how many."""
     deleted = 0
     for resolution, kept in KEPT_SECONDS.items():
-        oldest = (
-            int(now) - kept - ROW_SECONDS.get(resolution, resolution)
-        )  # of its row, nothing is young enough
+        oldest = int(now) - kept - ROW_SECONDS.get(resolution, resolution)  # where all of a row is too old
         old = Rollup.objects.filter(resolution=resolution, start__lt=oldest).order_by("start")
         chosen = list(old.values_list("pk", flat=True)[:DELETED_AT_ONCE])
         for first in range(0, len(chosen), ROWS_AT_ONCE):
