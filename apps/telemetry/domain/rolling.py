@@ -9,9 +9,8 @@ from apps.telemetry.domain.subjects import YARD, of_agent
 from apps.telemetry.domain.tally import Tally
 
 SECOND, TEN, MINUTE = 1, 10, 60
-HOUR = (
-    3600  # what charts of weeks are read from: by the minute, a month of a busy yard takes seconds to merge
-)
+# For charts of weeks: by the minute, a month of a busy yard takes seconds to merge.
+HOUR = 3600
 # What versions before these kept. Nothing is added to it any more, and it expires.
 FIVE_MINUTES = 300
 
