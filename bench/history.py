@@ -32,6 +32,7 @@ from apps.telemetry.actions import Mark  # noqa: E402
 from apps.telemetry.domain.live import Live  # noqa: E402
 from apps.telemetry.domain.pending import Pending  # noqa: E402
 from apps.telemetry.domain.placing import placed  # noqa: E402
+from apps.telemetry.domain.rolling import HOUR, ROW_SECONDS  # noqa: E402
 from apps.telemetry.domain.sample import Reading, Sample  # noqa: E402
 from apps.telemetry.domain.sketch import Sketch  # noqa: E402
 from apps.telemetry.domain.subjects import Labels  # noqa: E402
@@ -55,7 +56,7 @@ def main() -> None:
     where = machine()
     try:
         call_command("migrate", verbosity=0)
-        figures = run(120 if chosen.quick else 900)
+        figures = run(600 if chosen.quick else 1_200)
         figures += sketches(300_000 if chosen.quick else 3_333_334)
     finally:
         shutil.rmtree(HOME, ignore_errors=True)
@@ -85,7 +86,7 @@ def run(seconds: int) -> list[Figure]:
     kept = (
         Rollup.objects.values("resolution").annotate(rows=Count("id"), size=Sum(Length("cells"))).order_by()
     )
-    written = 3 * (AGENTS + 5) + AGENTS  # of each resolution one row, and the totals of agents
+    written = len(ROW_SECONDS) * (AGENTS + 5) + AGENTS  # of each resolution one row, and the totals of agents
     return [
         Figure("history_write_cpu_pct", 100 * statistics.fmean(writing) / 10, "% of a core", 3, "lower"),
         Figure("history_write_p95_ms", 1000 * sorted(writing)[int(0.95 * len(writing))], "ms", None, "lower"),
@@ -93,7 +94,7 @@ def run(seconds: int) -> list[Figure]:
         *(
             Figure(
                 f"history_{row['resolution']}s_kb",
-                row["size"] / (AGENTS + 5) / seconds * 3.6,
+                row["size"] / row["rows"] * 3.6 / ROW_SECONDS[row["resolution"]],
                 "kB/h",
                 None,
                 "lower",
@@ -102,6 +103,7 @@ def run(seconds: int) -> list[Figure]:
         ),
         Figure("live_kb_per_agent", memory / AGENTS / 1024, "kB", None, "lower"),
         *reading(begin, begin + seconds),
+        *a_month(begin + seconds),
         *starting(begin + seconds),
     ]
 
@@ -133,6 +135,18 @@ def reading(begin: int, end: int) -> list[Figure]:
         name = subject.partition(":")[0]
         found.append(Figure(f"history_read_{name}_2000_points_ms", each * 2000 * 1000, "ms", None, "lower"))
     return found
+
+
+def a_month(end: int) -> list[Figure]:
+    """Thirty days of a busy yard, as a page draws them: every hour of it like the one that was written."""
+    hour = Rollup.objects.filter(subject="yard", resolution=HOUR).order_by("-operations")[0]
+    starts = range(end // HOUR * HOUR - 30 * 24 * HOUR, end // HOUR * HOUR, HOUR)
+    Rollup.objects.bulk_create(
+        Rollup(subject="wave:month", resolution=HOUR, start=start, cells=hour.cells) for start in starts
+    )
+    begun = time.perf_counter()
+    history.read("wave:month", ["throughput", "p50", "p95", "p99"], end - 30 * 24 * HOUR, end, 300)
+    return [Figure("history_read_30_days_ms", (time.perf_counter() - begun) * 1000, "ms", None, "lower")]
 
 
 def starting(now: int) -> list[Figure]:

@@ -9,6 +9,7 @@ from apps.telemetry.domain.packing import packed_with
 from apps.telemetry.domain.pending import Slot, Work
 from apps.telemetry.domain.rolling import (
     FIVE_MINUTES,
+    HOUR,
     MINUTE,
     ROW_SECONDS,
     SECOND,
@@ -22,7 +23,8 @@ from apps.telemetry.domain.tally import Tally
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.models import AgentTotal, Checkpoint, GroupTotal, Rollup
 
-KEPT_SECONDS = {SECOND: 3600, TEN: 24 * 3600, MINUTE: 30 * 24 * 3600, FIVE_MINUTES: 30 * 24 * 3600}
+MONTH = 30 * 24 * 3600
+KEPT_SECONDS = {SECOND: 3600, TEN: 24 * 3600, MINUTE: MONTH, HOUR: MONTH, FIVE_MINUTES: MONTH}
 DELETED_AT_ONCE = 20_000
 ROWS_AT_ONCE = 500
 START_ID = "0-0"
@@ -63,9 +65,7 @@ def delete_old(*, now: float) -> int:
     """Deletes rollups past their time, a bounded number of each kind; says how many."""
     deleted = 0
     for resolution, kept in KEPT_SECONDS.items():
-        oldest = (
-            int(now) - kept - ROW_SECONDS.get(resolution, resolution)
-        )  # of its row, nothing is young enough
+        oldest = int(now) - kept - ROW_SECONDS.get(resolution, resolution)  # where all of a row is too old
         old = Rollup.objects.filter(resolution=resolution, start__lt=oldest).order_by("start")
         chosen = list(old.values_list("pk", flat=True)[:DELETED_AT_ONCE])
         for first in range(0, len(chosen), ROWS_AT_ONCE):

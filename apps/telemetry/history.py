@@ -8,7 +8,7 @@ from itertools import chain, count
 
 from apps.telemetry.actions import KEPT_SECONDS
 from apps.telemetry.domain.packing import unpacked
-from apps.telemetry.domain.rolling import FIVE_MINUTES, MINUTE, ROW_SECONDS, SECOND, TEN
+from apps.telemetry.domain.rolling import FIVE_MINUTES, HOUR, MINUTE, ROW_SECONDS, SECOND, TEN
 from apps.telemetry.domain.series import floor_to
 from apps.telemetry.domain.summary import coordination_efficiency
 from apps.telemetry.domain.tally import Tally
@@ -96,7 +96,7 @@ def _grain(start: float, end: float, points: int, now: float) -> tuple[int, int]
     )
     widths = chain((width for width in WIDTHS if width >= finest), count(2 * WIDTHS[-1], WIDTHS[-1]))
     width = next(width for width in widths if floor_to(end, width) - floor_to(start, width) <= points * width)
-    return max(step for step in (SECOND, TEN, MINUTE) if width % step == 0), width
+    return max(step for step in ROW_SECONDS if width % step == 0), width
 
 
 def _points(subject: str, resolution: int, width: int, first: int, last: int) -> dict[int, Tally]:
@@ -111,8 +111,8 @@ def _points(subject: str, resolution: int, width: int, first: int, last: int) ->
 
 
 def _stretches(subject: str, resolution: int, first: int, last: int) -> Iterator[tuple[int, Tally]]:
-    """Of the resolution, and where that is the coarsest, of what older versions kept as well."""
-    for kept_as in (resolution, FIVE_MINUTES) if resolution == MINUTE else (resolution,):
+    """Of the resolution, and where that is coarse enough, of what older versions kept as well."""
+    for kept_as in (resolution, FIVE_MINUTES) if resolution in (MINUTE, HOUR) else (resolution,):
         row_seconds = ROW_SECONDS.get(kept_as, kept_as)
         rows = Rollup.objects.filter(subject=subject).between(kept_as, first - row_seconds + 1, last)
         for row_start, cells in rows.values_list("start", "cells").iterator(chunk_size=200):

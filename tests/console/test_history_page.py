@@ -23,9 +23,9 @@ def data_of(response) -> dict:
 
 
 def keep(subject: str, age: int, *milliseconds: float) -> None:
-    start = (int(time.time()) - age) // 600 * 600
+    start = (int(time.time()) - age) // 3600 * 3600
     cells = packed_with(b"", start, {start: tally_of([make_sample(ms) for ms in milliseconds])})
-    Rollup.objects.create(subject=subject, resolution=60, start=start, cells=cells)
+    Rollup.objects.create(subject=subject, resolution=3600, start=start, cells=cells)
     Checkpoint.objects.update_or_create(stream=STREAM, defaults={"last_id": "0-0", "until": time.time()})
 
 

@@ -24,6 +24,7 @@ from apps.telemetry.domain.spread import ALONE_SECONDS
 from apps.telemetry.domain.summary import MAX_SUBJECTS
 from apps.telemetry.domain.tally import MAX_GROUPS, MAX_KINDS, MAX_WAIT_KINDS
 from apps.telemetry.domain.window import SPARKLINE_POINTS, WINDOWS
+from apps.telemetry.history import MAX_POINTS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_text()
 
@@ -82,6 +83,7 @@ def test_retention_is_that_of_the_code():
         f"Beyond {MAX_WAIT_KINDS} kinds",
         f"beyond {MAX_KINDS} kinds",
         f"the {MAX_SUBJECTS} of each kind",
+        f"at most {MAX_POINTS:,} points",
         f"at most {EARLY_SECONDS:.0f} s after",
         f"at most\n  {LATE_SECONDS:.0f} s before",
         f"less than {ALONE_SECONDS} s together",

@@ -9,12 +9,14 @@ from apps.telemetry.domain.subjects import YARD, of_agent
 from apps.telemetry.domain.tally import Tally
 
 SECOND, TEN, MINUTE = 1, 10, 60
+# For charts of weeks: by the minute, a month of a busy yard takes seconds to merge.
+HOUR = 3600
 # What versions before these kept. Nothing is added to it any more, and it expires.
 FIVE_MINUTES = 300
 
 # One row holds the stretches of so many seconds. Wide enough that there are few rows, narrow enough that writing one
 # again every ten seconds, with its newest stretch changed, stays cheap (docs/decisions/history.md).
-ROW_SECONDS = {SECOND: 10, TEN: 120, MINUTE: 600}
+ROW_SECONDS = {SECOND: 10, TEN: 120, MINUTE: 600, HOUR: 3600}
 
 
 class Place(NamedTuple):

@@ -130,19 +130,19 @@ class Sketch:
         sketch = cls()
         sketch._frozen, sketch._bins = bytes(data), NO_BINS
         try:
-            sketch._zeros = sketch._content()[0]
-        except (struct.error, IndexError) as error:
+            width, buckets, sketch._zeros = _header(sketch._frozen)
+        except struct.error as error:
             raise ValueError(f"not a sketch: {error}") from error
+        if len(data) != HEADER.size + buckets * (2 + struct.calcsize(f"<{width}")):
+            raise ValueError("not a sketch: of another length than it says itself.")
         return sketch
 
     def _content(self) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
         """Zeros, bucket numbers and their counts."""
         if self._frozen is None:
             return self._zeros, tuple(self._bins), tuple(self._bins.values())
-        version, width, buckets, zeros = HEADER.unpack_from(self._frozen)
-        if version != VERSION or chr(width) not in WIDTHS:
-            raise ValueError(f"a sketch of version {version} can't be read; this is version {VERSION}.")
-        numbers = struct.unpack(f"<{buckets}h{buckets}{chr(width)}", self._frozen[HEADER.size :])
+        width, buckets, zeros = _header(self._frozen)
+        numbers = struct.unpack_from(f"<{buckets}h{buckets}{width}", self._frozen, HEADER.size)
         return zeros, numbers[:buckets], numbers[buckets:]
 
     def _thaw(self) -> None:
@@ -150,3 +150,11 @@ class Sketch:
             self._zeros, indexes, counts = self._content()
             self._bins = dict(zip(indexes, counts, strict=True))
             self._frozen = None
+
+
+def _header(data: bytes) -> tuple[str, int, int]:
+    """Width of a count, buckets, zeros."""
+    version, width, buckets, zeros = HEADER.unpack_from(data)
+    if version != VERSION or chr(width) not in WIDTHS:
+        raise ValueError(f"a sketch of version {version} can't be read; this is version {VERSION}.")
+    return chr(width), buckets, zeros
