@@ -37,7 +37,7 @@ class Callers:
         token = bearer_token(scope["headers"])
         if not token:
             raise Refused(
-                401, "Send the agent's token as `Authorization: Bearer TOKEN`: SWARMYARD_TOKEN holds it."
+                401, "Send `Authorization: Bearer TOKEN` with the agent's token, as in SWARMYARD_TOKEN."
             )
         holder = await self._holder(token)
         if holder is None:

@@ -13,7 +13,7 @@ import redis.asyncio
 
 from apps.lib.redis import async_connection, typed_errors
 from apps.telemetry.domain.measures import Measure
-from apps.telemetry.ingest import BYTES_IN, BYTES_OUT, IS_FULL, STREAM, encode_body
+from apps.telemetry.ingest import BYTES_IN, BYTES_OUT, MAX_BYTES, MAX_ENTRIES, STREAM, encode_body
 
 MEMORY_SECONDS = 24 * 3600
 
@@ -23,8 +23,8 @@ OUTCOMES: dict[int, Outcome] = {1: "added", -1: "full", -2: "moved"}
 ADD_MEASURES = f"""
 if redis.sha1hex(redis.call('GET', KEYS[4]) or '') ~= ARGV[1] then return -2 end
 if #ARGV[5] > 0 then
-  {IS_FULL}
-  if full then return -1 end
+  local held = tonumber(redis.call('GET', KEYS[2]) or '0') - tonumber(redis.call('GET', KEYS[3]) or '0')
+  if held > {MAX_BYTES} or redis.call('XLEN', KEYS[1]) >= {MAX_ENTRIES} then return -1 end
   redis.call('XADD', KEYS[1], '*', 'a', ARGV[2], 'g', ARGV[3], 'r', ARGV[4], 'm', ARGV[5],
     'n', redis.call('INCRBY', KEYS[2], #ARGV[5]))
 end

@@ -15,7 +15,7 @@ from apps.telemetry.agent_charts import Desk
 from apps.telemetry.domain.live import FORGET_SECONDS, Live
 from apps.telemetry.domain.measured import LiveMeasures, PendingMeasures
 from apps.telemetry.domain.pending import EntryId, Pending
-from apps.telemetry.domain.series import SPAN, TEN, floor_to
+from apps.telemetry.domain.series import TEN, floor_to
 from apps.telemetry.domain.window import WINDOWS, Window
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.ingest import STREAM, forget_silent
@@ -58,7 +58,7 @@ class Telemetry:
             self.counted = START
         self.live = restored(now=now)
         self.pending = Pending()
-        self.measured = measure_rows.restored(now=now, until=floor_to(now, SPAN) + SPAN)
+        self.measured = measure_rows.restored(now=now)
         self.unwritten = PendingMeasures()
         self.stream.position = self.counted
         self._replayed = False

@@ -295,7 +295,13 @@ def test_it_shows_what_an_agent_measured_itself_while_its_output_says_nothing():
     agent = make_agent()
     assert (cost(agent).value, cost(agent).note) == (display.NONE, "it reports none")
 
-    amounts = {"tokens.input": 1_200.0, "tokens.cache_read": 300.0, "tokens.output": 40.0, "cost_usd": 0.256, "x": 9.0}
+    amounts = {
+        "tokens.input": 1_200.0,
+        "tokens.cache_read": 300.0,
+        "tokens.output": 40.0,
+        "cost_usd": 0.256,
+        "x": 9.0,
+    }
     for name, amount in amounts.items():
         AgentMeasureTotal.objects.create(agent=agent.pk, name=name, shape="sum", amount=amount)
     assert (cost(agent).value, cost(agent).unit) == ("0.26", "$")

@@ -20,13 +20,14 @@ from apps.telemetry.domain.measures import (
     measures_of,
     tokens,
 )
+from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.sketch import Sketch
-from apps.telemetry.domain.tally import OTHER, Tally
+from apps.telemetry.domain.tally import OTHER
 from apps.telemetry.ingest import BYTES_IN, BYTES_OUT, STREAM, encode_body
 from apps.telemetry.models import AgentMeasureTotal, RollupMeasure
 from apps.telemetry.service import Telemetry
 from apps.telemetry.stream import Stream
-from tests.telemetry.factories import NUMBERS, arrive
+from tests.telemetry.factories import NUMBERS, arrive, read_off
 
 database = pytest.mark.django_db(transaction=True)
 
@@ -138,7 +139,7 @@ def test_a_snapshot_shows_measures_of_each_agent_and_tokens_and_cost_of_all():
         (2, a_sum("cost_usd", 0.25)),
     ]
     for agent, measure in reported:
-        live.add(at=now - 5, agent=agent, group="w1", role="", tally=Tally())
+        live.read(at=now - 5, readings=[Reading(agent, "w1", "coder", now - 5, 1_000, 0.0)])
         measured.add(now - 5, agent, measures_of([measure]))
     found = live.snapshot(60, now, tick=1)
     measured.show(found)
@@ -226,6 +227,7 @@ def test_a_restart_brings_the_windows_back(client, window):
             some_values("tool.latency", ago),
             a_gauge("depth", ago),
         )
+    read_off(client, now, Reading(1, "w1", "coder", now, 1_000, 0.0))  # as hosts do once a second
     first = started(client)
     first.tick()
     before = shown(first, window, now + 1)
@@ -283,7 +285,7 @@ def test_old_rollups_go_and_totals_stay(client):
     started(client).tick()
     assert RollupMeasure.objects.count() == 2
 
-    actions.delete_old(now=past + 24 * 3600 + 100)
+    actions.delete_old(now=past + 2 * 3600 + 100)
     assert RollupMeasure.objects.get().resolution == 300
     actions.delete_old(now=past + 31 * 24 * 3600)
 

@@ -6,7 +6,7 @@ from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
 from apps.console.tiles import Number
 from apps.fleet.models import Agent
-from apps.telemetry.queries import spent
+from apps.telemetry.queries import Spent, spent
 from apps.telemetry.snapshot import AgentFigures
 
 NO_SAMPLES = "no samples in this span"
@@ -82,12 +82,11 @@ def errors(figures: AgentFigures | None) -> Number:
 
 def cost(agent: Agent) -> Number:
     """What its output says; what it measured itself where that says nothing, or nothing yet."""
-    price, tokens_in, tokens_out = agent.cost_usd, agent.tokens_in, agent.tokens_out
-    if price is None and not tokens_out:
+    told: Agent | Spent = agent
+    if agent.cost_usd is None and not agent.tokens_out:
         told = spent(agent.pk)
-        price, tokens_in, tokens_out = told.cost_usd, told.tokens_in, told.tokens_out
-    if price is None and not tokens_out:
+    if told.cost_usd is None and not told.tokens_out:
         return Number("Cost", "", display.NONE, "", "it reports none")
-    tokens = f"{display.number(tokens_in)} tokens in · {display.number(tokens_out)} out"
-    value = display.NONE if price is None else f"{price:.2f}"
-    return Number("Cost", "", value, "$", "so far" if tokens_out is None else tokens)
+    tokens = f"{display.number(told.tokens_in)} tokens in · {display.number(told.tokens_out)} out"
+    value = display.NONE if told.cost_usd is None else f"{told.cost_usd:.2f}"
+    return Number("Cost", "", value, "$", "so far" if told.tokens_out is None else tokens)

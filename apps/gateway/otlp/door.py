@@ -131,7 +131,7 @@ class ExportDoor:
             try:
                 return await self._store(holder, sender, body, request)
             except RedisUnavailable as error:
-                log.warning("an export of %s isn't stored, and is refused: %s", holder.name, error)
+                log.debug("an export of %s isn't stored, and is refused: %s", holder.name, error)
                 raise Refused(503, AWAY, retry_after=RETRY_SECONDS) from error
 
     async def _store(self, holder: TokenHolder, sender: str, body: bytes, request: Message) -> Message:

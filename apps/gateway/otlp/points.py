@@ -15,14 +15,13 @@ from apps.gateway.otlp.spread import MAX_COUNT, NoSpread, of_buckets, of_exponen
 from apps.telemetry.domain.measures import MAX_AMOUNT, Shape
 
 MAX_POINTS = 5_000
+TOO_MANY = f"an export may have {MAX_POINTS:,} points: send fewer at once"
 AGENT = "swarmyard.agent"  # a resource may say whose it is, and then it must be right
 
 TEMPORALITIES: dict[int, Temporality] = {
     AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA: "delta",
     AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE: "cumulative",
 }
-
-
 SHAPES: dict[str, Shape] = {"gauge": "gauge", "sum": "sum"}
 
 
@@ -69,9 +68,7 @@ def points_of(request: ExportMetricsServiceRequest, agent: str, rejected: Reject
         taken = 0 if reason else max(0, min(len(points), MAX_POINTS - seen))
         seen += taken
         if taken < len(points):
-            rejected.add(
-                reason or f"an export may have {MAX_POINTS:,} points: send fewer at once", len(points) - taken
-            )
+            rejected.add(reason or TOO_MANY, len(points) - taken)
         for point in points[:taken]:
             if point.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
                 continue
@@ -140,19 +137,13 @@ def _point(metric: Metric, kind: str, point: Any, whose: bytes) -> Point:
     if kind == "sum" and not metric.sum.is_monotonic and temporality == "cumulative":
         shape, temporality = "gauge", "now"  # it goes up and down: what counts is where it stands
     start = point.start_time_unix_nano if temporality == "cumulative" else 0
-    name = (
-        metric.name.encode(),
-        metric.unit.encode(),
-        kind.encode(),
-        temporality.encode(),
-        str(start).encode(),
-    )
+    what = (metric.name, metric.unit, kind, temporality, str(start))
     return Point(
         metric=metric.name,
         unit=metric.unit,
         attributes=attributes_of(point.attributes),
         shape=shape,
-        series=_digest(whose, *name, *_flat(point.attributes)),
+        series=_digest(whose, *(each.encode() for each in what), *_flat(point.attributes)),
         temporality=temporality,
         time=point.time_unix_nano,
         reading=_reading(metric, kind, point),

@@ -11,10 +11,8 @@ Temporality = Literal["now", "delta", "cumulative"]
 
 MAX_SERIES = 1_000  # of one sender
 QUIET_SECONDS = 3_600.0  # a series that was silent for so long makes room for others
-REMEMBERED = (
-    8  # times of a series whose deltas are recognised when they come again, and exports of logs likewise
-)
-REMEMBERED_EXPORTS = 64
+# What is recognised when it comes again: times of the deltas of a series, and exports of logs.
+REMEMBERED, REMEMBERED_EXPORTS = 8, 64
 
 
 @dataclass(frozen=True, slots=True)
