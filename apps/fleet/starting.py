@@ -11,6 +11,7 @@ from pathlib import Path
 from django.conf import settings
 
 from apps.fleet import cgroup
+from apps.fleet.domain.gateway import otlp_endpoint, otlp_headers
 from apps.fleet.domain.preset import Launch, LaunchValues, Preset, launch_environment, render
 from apps.fleet.launcher import MARKER, Order
 from apps.fleet.models import Agent
@@ -26,7 +27,7 @@ def order_for(agent: Agent, preset: Preset, token: str) -> Order:
     directory = run_dir(agent)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private(directory / USAGE_BEFORE, json.dumps(asdict(recorded_usage(agent))).encode())
-    launch = render(preset, values_for(agent, directory))
+    launch = render(preset, values_for(agent, directory, token))
     return Order(
         run_dir=directory,
         argv=launch.argv,
@@ -38,7 +39,7 @@ def order_for(agent: Agent, preset: Preset, token: str) -> Order:
     )
 
 
-def values_for(agent: Agent, directory: Path) -> LaunchValues:
+def values_for(agent: Agent, directory: Path, token: str) -> LaunchValues:
     prompt_file = write_private(directory / "prompt", agent.prompt.encode("utf-8", "replace"))
     return LaunchValues(
         workspace=agent.workspace_path,
@@ -48,6 +49,8 @@ def values_for(agent: Agent, directory: Path) -> LaunchValues:
         git_dir=agent.git_directory,
         python=sys.executable,
         project=str(settings.BASE_DIR),
+        otlp_endpoint=otlp_endpoint(settings.GATEWAY_URL),
+        otlp_headers=otlp_headers(token),
         command=tuple(agent.command),
     )
 

@@ -6,22 +6,19 @@ socket has three coroutines for its whole life, and a frame none.
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from msgspec import UNSET
 
 from apps.fleet.tokens import TokenHolder
 from apps.gateway import frames
 from apps.gateway.doors import bearer_token, is_foreign
 from apps.gateway.finder import AgentFinder
-from apps.gateway.frames import WINDOW, ClientFrame, FrameError
+from apps.gateway.frames import WINDOW, FrameError
 from apps.gateway.writer import FrameWriter, Written
-from apps.telemetry.ingest import Frame, Said, encode_body
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +46,8 @@ find_agent = AgentFinder()
 class AgentDoor:
     """The ASGI application of the path: lets agents in and everybody else not."""
 
-    def __init__(self) -> None:
-        self.writer = FrameWriter()
+    def __init__(self, writer: FrameWriter) -> None:
+        self.writer = writer
         self.sockets: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,24 +127,7 @@ class AgentSocket:
             await self._close(CLOSE_CODES[error.code])
             return
         self.unanswered += 1
-        self.waiting.put_nowait((frame.seq, text, self.writer.submit(self._stored(frame))))
-
-    def _stored(self, frame: ClientFrame) -> Frame:
-        """What goes into the stream. Whose it is, the token says and nothing in the frame."""
-        said = None
-        if frame.now is not UNSET or frame.state is not UNSET:
-            said = Said(at=time.time(), now=frame.now, state=frame.state)
-        return Frame(
-            agent=self.holder.pk,
-            group=self.holder.group,
-            role=self.holder.role,
-            client=frame.client,
-            seq=frame.seq,
-            body=encode_body(frame.samples) if frame.samples else b"",
-            said=said,
-            host=self.holder.host,
-            repository=self.holder.repository,
-        )
+        self.waiting.put_nowait((frame.seq, text, self.writer.submit(frames.stored(frame, self.holder))))
 
     async def _answer(self) -> None:
         while True:

@@ -10,13 +10,14 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 def bearer_token(headers: Headers) -> str:
     """The token of `Authorization: Bearer …`, "" when there is none."""
-    scheme, _, token = _header(headers, b"authorization").partition(" ")
+    # OTEL_EXPORTER_OTLP_HEADERS holds it percent-encoded, and not every SDK decodes it.
+    scheme, _, token = header(headers, b"authorization").replace("%20", " ", 1).partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def is_foreign(headers: Headers, allowed_hosts: list[str]) -> bool:
     """Whether a page of another site opened this socket. Programs send no Origin and aren't."""
-    origin = _header(headers, b"origin")
+    origin = header(headers, b"origin")
     if not origin:
         return False
     try:
@@ -28,5 +29,6 @@ def is_foreign(headers: Headers, allowed_hosts: list[str]) -> bool:
     return not validate_host(host, allowed_hosts)
 
 
-def _header(headers: Headers, name: bytes) -> str:
+def header(headers: Headers, name: bytes) -> str:
+    """The first header of this name, "" without one."""
     return next((value.decode("latin-1") for key, value in headers if key.lower() == name), "")

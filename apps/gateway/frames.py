@@ -1,13 +1,16 @@
-"""What agents send over their websocket: decoding, checking, and saying what is wrong (docs/reference/wire.md)."""
+"""What agents send by websocket or HTTP: decoding, checking, and saying what is wrong (docs/reference/wire.md)."""
 
 import re
+import time
 from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from apps.fleet.tokens import TokenHolder
 from apps.lib.text import plain_text
 from apps.telemetry.domain.sample import ByteCount, Sample, Text200
+from apps.telemetry.ingest import Frame, Said, encode_body
 
 VERSION = 1
 MAX_BYTES = 1024 * 1024  # Daphne's own limit, which refuses by the header, before anything is held
@@ -108,6 +111,24 @@ def _clean(frame: ClientFrame) -> None:
             sample.note = plain_text(sample.note, 200)
         if not sample.task.isprintable():
             sample.task = plain_text(sample.task, 200)
+
+
+def stored(frame: ClientFrame, holder: TokenHolder) -> Frame:
+    """What goes into the stream. Whose it is, the token says and nothing in the frame."""
+    said = None
+    if frame.now is not UNSET or frame.state is not UNSET:
+        said = Said(at=time.time(), now=frame.now, state=frame.state)
+    return Frame(
+        agent=holder.pk,
+        group=holder.group,
+        role=holder.role,
+        client=frame.client,
+        seq=frame.seq,
+        body=encode_body(frame.samples) if frame.samples else b"",
+        said=said,
+        host=holder.host,
+        repository=holder.repository,
+    )
 
 
 def hello(agent: str) -> dict[str, Any]:

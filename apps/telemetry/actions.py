@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from django.db import models, transaction
 
+from apps.telemetry import measure_rows
+from apps.telemetry.domain.measures import Measures
 from apps.telemetry.domain.packing import packed_with
 from apps.telemetry.domain.pending import Slot, Work
 from apps.telemetry.domain.rolling import (
@@ -28,6 +30,7 @@ KEPT_SECONDS = {SECOND: 3600, TEN: 24 * 3600, MINUTE: MONTH, HOUR: MONTH, FIVE_M
 DELETED_AT_ONCE = 20_000
 ROWS_AT_ONCE = 500
 START_ID = "0-0"
+Measured = tuple[int, int, Measures]  # the ten seconds, the agent, and what it measured
 
 KEY = ["subject", "resolution", "start"]
 LABELS = ["group", "role", "host", "repository"]
@@ -47,7 +50,9 @@ def current_mark(*, stream: str) -> Mark:
     return Mark(row.last_id, row.until)
 
 
-def record(*, stream: str, slots: Sequence[Slot], before: Mark, after: Mark) -> None:
+def record(
+    *, stream: str, slots: Sequence[Slot], before: Mark, after: Mark, measured: Sequence[Measured] = ()
+) -> None:
     """Adds what is in these slots to rollups and totals, and moves the checkpoint from `before` to `after`: all of
     it or nothing. Raises CheckpointMoved when the checkpoint doesn't stand at `before`."""
     added = rolled_up(slots)  # before the transaction, which keeps others from writing
@@ -59,11 +64,12 @@ def record(*, stream: str, slots: Sequence[Slot], before: Mark, after: Mark) -> 
         works = [work for slot in slots for work in slot.works.values()]
         _add_totals(works)
         _add_group_totals(works)
+        measure_rows.write(measured)
 
 
 def delete_old(*, now: float) -> int:
     """Deletes rollups past their time, a bounded number of each kind; says how many."""
-    deleted = 0
+    deleted = measure_rows.delete_old(now=now)
     for resolution, kept in KEPT_SECONDS.items():
         oldest = int(now) - kept - ROW_SECONDS.get(resolution, resolution)  # where all of a row is too old
         old = Rollup.objects.filter(resolution=resolution, start__lt=oldest).order_by("start")

@@ -4,6 +4,9 @@ from typing import ClassVar
 
 from django.db import models
 
+from apps.telemetry.measure_models import AgentMeasureTotal as AgentMeasureTotal
+from apps.telemetry.measure_models import RollupMeasure as RollupMeasure
+
 
 class RollupQuerySet(models.QuerySet["Rollup"]):
     def between(self, resolution: int, start: int, end: int) -> "RollupQuerySet":

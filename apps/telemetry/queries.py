@@ -3,8 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from django.db.models import Q
+
+from apps.telemetry.domain.measures import COST, TOKENS
 from apps.telemetry.ingest import STREAM
-from apps.telemetry.models import AgentTotal, Checkpoint, GroupTotal
+from apps.telemetry.models import AgentMeasureTotal, AgentTotal, Checkpoint, GroupTotal
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,21 @@ def counted_until() -> float | None:
     """All that was acknowledged before then (unix seconds by Redis' clock) is in the totals. None before the telemetry
     process first ran."""
     return Checkpoint.objects.filter(stream=STREAM).values_list("until", flat=True).first() or None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Tokens and cost that an agent ever measured. None: it told of none, which isn't zero."""
+
+    tokens_in: float | None
+    tokens_out: float | None
+    cost_usd: float | None
+
+
+def spent(agent: int) -> Spent:
+    """As exact as `recorded`. Input is all of it, with what a cache had or was given."""
+    rows = AgentMeasureTotal.objects.filter(agent=agent)
+    found = dict(rows.filter(Q(name=COST) | Q(name__startswith=TOKENS)).values_list("name", "amount"))
+    output = found.pop(f"{TOKENS}output", None)
+    cost = found.pop(COST, None)
+    return Spent(sum(found.values()) if found else None, output, cost)

@@ -9,10 +9,11 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from apps.lib import hints
 from apps.lib.redis import RedisUnavailable
-from apps.telemetry import actions
+from apps.telemetry import actions, measure_rows
 from apps.telemetry.actions import Mark
 from apps.telemetry.agent_charts import Desk
 from apps.telemetry.domain.live import FORGET_SECONDS, Live
+from apps.telemetry.domain.measured import LiveMeasures, PendingMeasures
 from apps.telemetry.domain.pending import EntryId, Pending
 from apps.telemetry.domain.series import TEN, floor_to
 from apps.telemetry.domain.window import WINDOWS, Window
@@ -39,6 +40,8 @@ class Telemetry:
         self.tick_seconds = tick_seconds
         self.live = Live()
         self.pending = Pending()
+        self.measured = LiveMeasures()
+        self.unwritten = PendingMeasures()
         self.mark = Mark()
         self.counted: EntryId = START
         self._replayed = False
@@ -55,6 +58,8 @@ class Telemetry:
             self.counted = START
         self.live = restored(now=now)
         self.pending = Pending()
+        self.measured = measure_rows.restored(now=now)
+        self.unwritten = PendingMeasures()
         self.stream.position = self.counted
         self._replayed = False
 
@@ -98,6 +103,9 @@ class Telemetry:
             else:
                 self.live.add(at=entry.at, agent=entry.agent, labels=entry.labels, parts=entry.parts)
                 self.pending.add(entry.id, agent=entry.agent, labels=entry.labels, parts=entry.parts)
+            if entry.measures:
+                self.measured.add(entry.at, entry.agent, entry.measures)
+                self.unwritten.add(entry.at, entry.agent, entry.measures)
 
     def _flush(self, *, before: float, until: float) -> None:
         """Writes the slots that end by then. What arrived before `until` is then written."""
@@ -108,8 +116,10 @@ class Telemetry:
             return
         last_id = slots[-1].last_id if slots else self.counted
         after = Mark(format_id(last_id), max(until, self.mark.until))
-        actions.record(stream=STREAM, slots=slots, before=self.mark, after=after)
+        measured = self.unwritten.closed(before)
+        actions.record(stream=STREAM, slots=slots, before=self.mark, after=after, measured=measured)
         self.pending.drop(slots)
+        self.unwritten.drop(before)
         self.mark, self.counted = after, last_id
         self.stream.trim(counted=last_id)
 
@@ -120,6 +130,7 @@ class Telemetry:
         for seconds in sorted(due):
             self._published[seconds] = now
             snapshot = self.live.snapshot(seconds, now, tick=int(now / self.tick_seconds))
+            self.measured.show(snapshot)
             self.stream.client.set(key(seconds), encode(snapshot))
         for seconds in sorted(due | answered):
             hints.send(self.stream.client, "telemetry", seconds)

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
 import redis
 
+from apps.telemetry.domain.measures import Measure, Measures, measures_of
 from apps.telemetry.domain.pending import EntryId
 from apps.telemetry.domain.placing import placed
 from apps.telemetry.domain.sample import Reading, Sample
@@ -30,12 +31,13 @@ end
 local fields, gone = first[2], 0
 for place = 1, #fields, 2 do
   if fields[place] == 'n' then gone = gone + tonumber(fields[place + 1]) end
-  if fields[place] == 's' or fields[place] == 'p' then gone = gone - #fields[place + 1] end
+  if fields[place] == 's' or fields[place] == 'p' or fields[place] == 'm' then gone = gone - #fields[place + 1] end
 end
 redis.call('SET', KEYS[3], string.format('%.0f', gone))
 """
 
 decode_samples = msgspec.msgpack.Decoder(list[Sample]).decode
+decode_measures = msgspec.msgpack.Decoder(list[Measure]).decode
 decode_readings = msgspec.msgpack.Decoder(list[Reading]).decode
 
 
@@ -49,6 +51,7 @@ class Entry:
     labels: Labels
     parts: dict[int, Tally]
     readings: list[Reading]
+    measures: Measures = field(default_factory=dict)
 
     @property
     def at(self) -> float:
@@ -121,6 +124,9 @@ def _decode(entry_id: EntryId, fields: Mapping[bytes, bytes]) -> Entry | None:
     try:
         if b"p" in fields:
             return Entry(entry_id, 0, Labels(), {}, decode_readings(fields[b"p"]))
+        if b"m" in fields:
+            measures = measures_of(decode_measures(fields[b"m"]))
+            return Entry(entry_id, int(fields[b"a"]), _labels(fields), {}, [], measures)
         parts = placed(decode_samples(fields[b"s"]), entry_id[0] / 1000)
         return Entry(entry_id, int(fields[b"a"]), _labels(fields), parts, [])
     except (KeyError, ValueError) as error:

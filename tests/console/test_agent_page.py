@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from apps.console import display
 from apps.console.agents.changes import lines_of
+from apps.console.agents.numbers import cost
 from apps.console.agents.rows import now_of, row_of
 from apps.events.models import Event
 from apps.fleet.models import Desired, State
@@ -18,6 +19,7 @@ from apps.lib import questions
 from apps.lib.questions import Failed, NoAnswer
 from apps.lib.redis import connection
 from apps.telemetry.agent_charts import ASKED
+from apps.telemetry.models import AgentMeasureTotal
 from apps.workspaces import changes
 from tests.console.figures import agent_figures, made_up_agent_charts, publish_agent_charts
 from tests.factories import make_agent, make_host, make_repository, make_workspace
@@ -287,3 +289,27 @@ def test_a_row_of_an_agent_that_ended_says_why_and_what_it_said_last():
 
     assert now_of(ended) == "done · did 40 operations"
     assert now_of(failed) == "exit 3, last: no such module"
+
+
+def test_it_shows_what_an_agent_measured_itself_while_its_output_says_nothing():
+    agent = make_agent()
+    assert (cost(agent).value, cost(agent).note) == (display.NONE, "it reports none")
+
+    amounts = {
+        "tokens.input": 1_200.0,
+        "tokens.cache_read": 300.0,
+        "tokens.output": 40.0,
+        "cost_usd": 0.256,
+        "x": 9.0,
+    }
+    for name, amount in amounts.items():
+        AgentMeasureTotal.objects.create(agent=agent.pk, name=name, shape="sum", amount=amount)
+    assert (cost(agent).value, cost(agent).unit) == ("0.26", "$")
+    assert cost(agent).note == f"{display.number(1500)} tokens in · 40 out"
+
+    agent.cost_usd, agent.tokens_in, agent.tokens_out = 1.5, 10, 20
+    assert (cost(agent).value, cost(agent).note) == ("1.50", "10 tokens in · 20 out")
+
+
+def test_a_price_without_tokens_is_a_price_so_far():
+    assert cost(make_agent(cost_usd=0.5)).note == "so far"

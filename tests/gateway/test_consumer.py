@@ -59,7 +59,7 @@ def test_it_says_that_the_database_is_away(monkeypatch):
     answers(monkeypatch, OperationalError("gone"))
     peer = Peer()
 
-    asyncio.run(asyncio.wait_for(AgentDoor()(SCOPE, peer.incoming.get, peer.send), 5))
+    asyncio.run(asyncio.wait_for(AgentDoor(FrameWriter())(SCOPE, peer.incoming.get, peer.send), 5))
 
     assert peer.said[0]["code"] == "unavailable"
     assert peer.sent[-1] == {"type": "websocket.close", "code": 1000}
@@ -69,7 +69,7 @@ def test_a_database_that_is_away_closes_no_socket_and_a_dead_token_does(monkeypa
     asked = answers(monkeypatch, HOLDER, OperationalError("gone"), OperationalError("gone"), HOLDER, None)
     peer = Peer()
 
-    asyncio.run(asyncio.wait_for(AgentDoor()(SCOPE, peer.incoming.get, peer.send), 5))
+    asyncio.run(asyncio.wait_for(AgentDoor(FrameWriter())(SCOPE, peer.incoming.get, peer.send), 5))
 
     assert asked == ["x"] * 5
     assert "hello" in peer.said[0]
@@ -82,7 +82,7 @@ def test_what_comes_after_the_close_is_thrown_away(monkeypatch):
     for _ in range(3):
         peer.incoming.put_nowait({"type": "websocket.receive", "bytes": b"\xc1"})
 
-    asyncio.run(asyncio.wait_for(AgentDoor()(SCOPE, peer.incoming.get, peer.send), 5))
+    asyncio.run(asyncio.wait_for(AgentDoor(FrameWriter())(SCOPE, peer.incoming.get, peer.send), 5))
 
     assert [message.get("code") for message in peer.said] == [None, "bad_frame"]
     assert sum(message["type"] == "websocket.close" for message in peer.sent) == 1

@@ -10,6 +10,7 @@ ALLOWED = ["127.0.0.1", "localhost", "[::1]", ".yard.example"]
     [
         (b"Bearer abc", "abc"),
         (b"bearer  abc ", "abc"),
+        (b"Bearer%20abc", "abc"),
         (b"Basic abc", ""),
         (b"abc", ""),
         (b"Bearer", ""),

@@ -19,12 +19,16 @@ from apps.telemetry.domain.figures import (
     Totals,
 )
 from apps.telemetry.domain.live import FRESH_SECONDS, MAX_AGENTS
+from apps.telemetry.domain.measured import SHORT_WINDOW
+from apps.telemetry.domain.measures import MAX_NAMES, MAX_SHOWN, WELL_KNOWN
 from apps.telemetry.domain.placing import EARLY_SECONDS, LATE_SECONDS
+from apps.telemetry.domain.series import SPAN, TEN
 from apps.telemetry.domain.spread import ALONE_SECONDS
 from apps.telemetry.domain.summary import MAX_SUBJECTS
 from apps.telemetry.domain.tally import MAX_GROUPS, MAX_KINDS, MAX_WAIT_KINDS
 from apps.telemetry.domain.window import SPARKLINE_POINTS, WINDOWS
 from apps.telemetry.history import MAX_POINTS
+from apps.telemetry.measure_rows import KEPT_SECONDS as MEASURES_KEPT
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_text()
 
@@ -65,6 +69,12 @@ def test_each_metric_is_defined_with_its_unit(heading, names):
         assert unit or name.strip("`") in {"totals", "agents", "charts", "groups"}, name
 
 
+def test_each_measure_that_means_the_same_for_all_agents_is_defined():
+    table = rows("Measures")
+    assert [name.strip("`") for name, _, _ in table] == sorted(WELL_KNOWN)
+    assert all(unit and definition for _, unit, definition in table)
+
+
 def test_the_windows_are_those_of_the_code():
     assert [[int(cell) for cell in row] for row in rows("Windows")] == [
         [window.seconds, window.step, window.point, window.every] for window in WINDOWS.values()
@@ -89,6 +99,10 @@ def test_retention_is_that_of_the_code():
         f"less than {ALONE_SECONDS} s together",
         f"more than {FRESH_SECONDS:.0f} s old",
         f"at most {MAX_AGENTS:,}",
+        f"Windows up to {SHORT_WINDOW} s are made of steps of {TEN} s, longer ones of {SPAN} s",
+        f"up to {MAX_SHOWN} others",
+        f"may have {MAX_NAMES} names besides these",
+        f"at {TEN} s for {MEASURES_KEPT[TEN]} s and at {SPAN} s for {MEASURES_KEPT[SPAN]} s",
         f"last {ASKED_SECONDS:.0f} s",
         f"points\nof {HELD_SECONDS} s and less, a sign counts for {HELD_SECONDS} s",
     ],

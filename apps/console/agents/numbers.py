@@ -6,6 +6,7 @@ from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
 from apps.console.tiles import Number
 from apps.fleet.models import Agent
+from apps.telemetry.queries import Spent, spent
 from apps.telemetry.snapshot import AgentFigures
 
 NO_SAMPLES = "no samples in this span"
@@ -80,13 +81,12 @@ def errors(figures: AgentFigures | None) -> Number:
 
 
 def cost(agent: Agent) -> Number:
+    """What its output says; what it measured itself where that says nothing, or nothing yet."""
+    told: Agent | Spent = agent
     if agent.cost_usd is None and not agent.tokens_out:
-        return Number("Cost", "", display.NONE, "", "its preset reports none")
-    known = agent.tokens_out is not None
-    tokens = (
-        f"{display.number(agent.tokens_in)} tokens in · {display.number(agent.tokens_out)} out"
-        if known
-        else "so far"
-    )
-    value = display.NONE if agent.cost_usd is None else f"{agent.cost_usd:.2f}"
-    return Number("Cost", "", value, "$", tokens)
+        told = spent(agent.pk)
+    if told.cost_usd is None and not told.tokens_out:
+        return Number("Cost", "", display.NONE, "", "it reports none")
+    tokens = f"{display.number(told.tokens_in)} tokens in · {display.number(told.tokens_out)} out"
+    value = display.NONE if told.cost_usd is None else f"{told.cost_usd:.2f}"
+    return Number("Cost", "", value, "$", "so far" if told.tokens_out is None else tokens)

@@ -61,6 +61,7 @@ class LaunchValues:
     """What placeholders stand for. `project` is the directory that holds `agentkit`.
 
     `git_dir` is the workspace's own git directory, as `git rev-parse --absolute-git-dir` says there.
+    `otlp_headers` holds the agent's token: for its environment alone, as all on the machine may read its arguments.
     """
 
     workspace: str = ""
@@ -70,6 +71,8 @@ class LaunchValues:
     git_dir: str = ""
     python: str = ""
     project: str = ""
+    otlp_endpoint: str = ""
+    otlp_headers: str = ""
     command: tuple[str, ...] = ()
 
     @property
@@ -90,6 +93,7 @@ class Launch:
     stdin: bytes | None
 
 
+CONFIDENTIAL = "otlp_headers"
 PLACEHOLDERS = frozenset(each.name for each in fields(LaunchValues)) | {"git_common_dir"}
 
 
@@ -122,6 +126,10 @@ def _check(preset: Preset) -> None:
         raise PresetError("argv is empty: its first item is the program")
     for text in (*arguments, *preset.env_add.values()):
         _check_placeholders(text)
+    if any(word == CONFIDENTIAL for text in arguments for word, _ in _PLACEHOLDER.findall(text)):
+        raise PresetError(
+            f"{{{CONFIDENTIAL}}} holds a secret, and arguments can be read by all: use it in env_add alone"
+        )
     if "{" in preset.executable and preset.executable not in ("{python}", "{command}"):
         raise PresetError("executable must be a name, a path, {python} or {command}")
     if preset.needs_command and not preset.takes_command:

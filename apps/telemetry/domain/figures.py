@@ -26,6 +26,7 @@ class Figures(msgspec.Struct, kw_only=True):
 class AgentFigures(Figures, kw_only=True):
     sparkline: list[float]
     last_at: float | None
+    measures: dict[str, float] = {}
 
 
 class GroupFigures(Figures, kw_only=True):
@@ -39,6 +40,8 @@ class GroupFigures(Figures, kw_only=True):
 
 class Totals(GroupFigures, kw_only=True):
     throughput_before: float | None = None
+    tokens: float | None = None
+    cost_usd: float | None = None
 
 
 class Charts(msgspec.Struct, kw_only=True):
