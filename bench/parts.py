@@ -148,7 +148,7 @@ class Parts:
             return False
 
     def _web_answers(self) -> bool:
-        return answers(f"{self.address}/sign-in/")
+        return answers(f"{self.address}/")
 
     def _gateway_answers(self) -> bool:
         return answers(f"http://127.0.0.1:{self.gateway_port}/")

@@ -35,7 +35,9 @@ TOPICS = frozenset[str]().union(*(region.topics for region in REGIONS.values()))
 Send = Callable[[str], Awaitable[None]]
 Close = Callable[[int], Awaitable[None]]
 
-TRY_AGAIN = 1013
+TRY_AGAIN = (
+    3013  # an application may close with 1000 and 3000 to 4999; Daphne sends no other code, and so no close
+)
 
 
 @dataclass(eq=False)

@@ -163,7 +163,7 @@ def test_it_drops_a_page_that_was_silent_for_long(agents):
         page.viewer.waiting_since = time.monotonic() - DROP_AFTER - 1
         await pusher.turn()
 
-        assert page.closed == [1013]
+        assert page.closed == [3013]
         assert other.closed == []
         assert pusher.viewers == {other.viewer}
 

@@ -13,7 +13,7 @@ from django.db import connections
 from django.test import Client
 
 from apps.access.models import Membership
-from apps.console import consumer
+from apps.console import consumer, live
 from apps.events.domain.actor import Role
 from apps.events.hints import publish
 from apps.fleet.models import Agent
@@ -175,7 +175,7 @@ def test_it_closes_on_what_no_page_of_ours_would_send(message):
 
 
 @pytest.mark.parametrize(
-    ("change", "code"), [("sign out", 4401), ("lose the role", 4401), ("become a viewer", 1012)]
+    ("change", "code"), [("sign out", 4401), ("lose the role", 4401), ("become a viewer", 3012)]
 )
 def test_it_looks_again_whether_the_session_still_holds(monkeypatch, change, code):
     monkeypatch.setattr(consumer, "RECHECK_SECONDS", 0.05)
@@ -218,3 +218,11 @@ def test_it_stops_working_when_the_last_page_is_closed():
         assert consumer.pusher._tasks == []
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    "name", ["SIGNED_OUT", "FOREIGN_ORIGIN", "BAD_MESSAGE", "TOO_MANY", "ROLE_CHANGED", "TRY_AGAIN"]
+)
+def test_it_closes_with_codes_that_an_application_may_use(name):
+    """Of the others Daphne's websockets send none, and the socket stays."""
+    assert 3000 <= getattr(consumer, name, getattr(live, name, 0)) <= 4999
