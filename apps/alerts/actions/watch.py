@@ -1,6 +1,6 @@
 """What the evaluation writes: alerts that begin, fire, calm down and are over, each transition with its event."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -27,15 +27,12 @@ def fields_of(rule: RuleSpec) -> dict[str, object]:
 
 
 @transaction.atomic
-def apply(rule: Rule, transitions: Iterable[Transition], alerts: Mapping[int, Alert], now: datetime) -> None:
+def apply(rule: Rule, transitions: Sequence[Transition], alerts: Mapping[int, Alert], now: datetime) -> None:
     """Write what was decided on `alerts`. Whoever was faster (a person who resolved one) wins."""
-    facts = [
-        fact
-        for transition in transitions
-        if (fact := WRITERS[transition.verdict](rule, transition, now)) is not None
-    ]
-    record_all(facts)
-    note_values([one for one in transitions if one.value is not None and one.alert is not None], alerts, now)
+    written = [WRITERS[transition.verdict](rule, transition, now) for transition in transitions]
+    record_all(fact for fact in written if fact is not None)
+    stays = [one for one in transitions if one.alert is not None and one.verdict != Verdict.DROP]
+    note_values([one for one in stays if one.value is not None], alerts, now)
 
 
 def begin(rule: Rule, transition: Transition, now: datetime) -> Fact | None:
@@ -136,13 +133,7 @@ def note_values(transitions: Iterable[Transition], alerts: Mapping[int, Alert], 
             alert.worst = value
         rows.append(alert)
     Alert.objects.bulk_update(rows, ["value", "worst", "seen_at"], batch_size=200)
-    gone = set()
-    if points:  # one that was dropped a moment ago has none
-        there = set(
-            Alert.objects.filter(pk__in=[point.alert_id for point in points]).values_list("pk", flat=True)
-        )
-        gone = {point.alert_id for point in points} - there
-    AlertPoint.objects.bulk_create([point for point in points if point.alert_id not in gone])
+    AlertPoint.objects.bulk_create(points)
 
 
 def is_time_for_a_point(alert: Alert, now: datetime) -> bool:
