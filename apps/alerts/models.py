@@ -3,6 +3,7 @@ from typing import Any
 
 from django.db import models
 
+from apps.alerts.domain.addresses import SCHEMES
 from apps.alerts.domain.evaluation import OPEN_STATES, Open, Subject
 from apps.alerts.domain.evaluation import State as StateWord
 from apps.alerts.domain.metrics import METRICS, Scope
@@ -212,6 +213,10 @@ class Destination(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def kind(self) -> str:
+        return SCHEMES.get(self.url.partition("://")[0].lower(), "unknown")
 
     def wants(self, severity: str) -> bool:
         return self.enabled and Severity(severity).rank >= Severity(self.least).rank

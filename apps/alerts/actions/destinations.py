@@ -80,7 +80,7 @@ def remove_destination(*, destination: Destination, actor: Actor) -> None:
 
 
 @transaction.atomic
-def test_destination(*, destination: Destination, actor: Actor, now: datetime) -> Delivery:
+def try_destination(*, destination: Destination, actor: Actor, now: datetime) -> Delivery:
     """Send it a message without an alert."""
     require(actor, Role.OPERATOR, "test destinations")
     delivery = Delivery.objects.create(destination=destination, due_at=now, created_at=now)
