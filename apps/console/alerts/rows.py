@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from apps.alerts.domain.metrics import Scope
+from apps.alerts.domain.rules import Severity
 from apps.alerts.models import Alert, AlertState, Silence
 from apps.console import display, links
 
@@ -71,7 +72,7 @@ def lines_of(alerts: list[Alert], quiet: Mapping[int, Silence], now: datetime, *
 
 def in_order(line: Line) -> tuple[int, int]:
     """Firing first, and the worst of them first."""
-    return ORDER.index(line.state), -["info", "warning", "critical"].index(line.alert.severity)
+    return ORDER.index(line.state), -Severity(line.alert.severity).rank
 
 
 def verbs_of(alert: Alert) -> list[tuple[str, str]]:
