@@ -123,7 +123,7 @@ class DeliveryOut(Schema):
 @router.get(
     "",
     response=list[AlertOut],
-    summary="List alerts, newest first; those that are open unless asked otherwise",
+    summary="List open alerts, newest first; with `all` every one",
 )
 def list_alerts(request: HttpRequest, all: bool = False, limit: int = 100) -> Any:
     rows = Alert.objects.all() if all else Alert.objects.open()
@@ -221,7 +221,7 @@ def resolve(request: HttpRequest, pk: int) -> Any:
 @router.post(
     "/{int:pk}/silence",
     response={201: SilenceOut},
-    summary="Keep quiet about its rule and subject for a while",
+    summary="Keep quiet about it for a while",
 )
 def silence(request: HttpRequest, pk: int, body: SilenceIn) -> Any:
     row = operate.silence(alert=find(pk), actor=actor_of(request), now=timezone.now(), **body.dict())

@@ -7,8 +7,8 @@ from typing import Any
 from apps.alerts.models import Alert, Delivery, Destination, Rule, Silence
 
 ALERT_FIELDS = (
-    "id", "scope", "subject_id", "subject", "state", "severity", "value", "worst", "threshold", "pending_at", "fired_at",
-    "owner", "acknowledged_at", "resolved_at", "resolved_why",
+    "id", "scope", "subject_id", "subject", "state", "severity", "value", "worst", "threshold", "pending_at",
+    "fired_at", "owner", "acknowledged_at", "resolved_at", "resolved_why",
 )  # fmt: skip
 RULE_FIELDS = (
     "key", "title", "metric", "scope", "comparison", "threshold", "resolve_threshold", "for_seconds", "severity",

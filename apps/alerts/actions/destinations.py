@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
 
 from apps.access.roles import require
@@ -25,7 +26,7 @@ def add_destination(
     require(actor, Role.ADMIN, "add destinations")
     name, url = name.strip(), url.strip()
     refuse_bad(name, url, least)
-    ask("io", understood, url, refusals=(AlertRefused,))
+    ask(f"host.{settings.HOST_NAME}", understood, url, refusals=(AlertRefused,))
     with transaction.atomic():
         if Destination.objects.filter(name=name).exists():
             raise AlertRefused(f"There is a destination “{name}” already.")
