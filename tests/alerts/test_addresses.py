@@ -52,6 +52,11 @@ def test_a_network_may_be_allowed():
     assert not is_public("10.2.0.1", allowed)
 
 
+def test_a_network_that_is_none_is_told_by_its_setting():
+    with pytest.raises(BadAddress, match="SWARMYARD_ALERT_NETWORKS is wrong"):
+        networks(["10.0.0.0/8", "home"])
+
+
 @pytest.mark.parametrize(
     "url", ["exec://rm", "file:///etc/passwd", "syslog://", "dbus://x", "http://example.org", "xml://a"]
 )

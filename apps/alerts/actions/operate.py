@@ -89,8 +89,6 @@ def end_silence(*, silence: Silence, actor: Actor, now: datetime) -> Silence:
         raise AlertRefused("This silence is over already.")
     silence.refresh_from_db()
     text = f"Silence of {silence.rule.title}: {silence.subject or 'everything'} ended by {actor}"
-    about = (
-        silence.rule.alerts.open().filter(subject_id=silence.subject_id).values_list("pk", flat=True).first()
-    )
-    record(Fact("alert.unsilenced", actor, text, "alert", about or 0, silence.subject))
+    covered = [alert.pk for alert in silence.rule.alerts.open() if silence.covers(alert)]
+    record(Fact("alert.unsilenced", actor, text, "alert", covered[0] if covered else 0, silence.subject))
     return silence

@@ -74,7 +74,8 @@ def fire(rule: Rule, transition: Transition, now: datetime) -> Fact | None:
 
 
 def drop(rule: Rule, transition: Transition, now: datetime) -> Fact | None:
-    alert = Alert.objects.select_related("rule").filter(pk=transition.alert, state=AlertState.PENDING).first()
+    pending = Alert.objects.select_related("rule").filter(state=AlertState.PENDING)
+    alert = pending.filter(pk=transition.alert or 0).first()
     if alert is None:
         return None
     fact = fact_of(alert, "dropped", YARD, f"{alert} doesn't fire: {transition.why}")
@@ -96,12 +97,12 @@ def end(pk: int, actor: Actor, why: str, now: datetime) -> Fact | None:
 
 
 def calm(rule: Rule, transition: Transition, now: datetime) -> Fact | None:
-    Alert.objects.filter(pk=transition.alert, calm_at=None).update(calm_at=now)
+    Alert.objects.filter(pk=transition.alert or 0, calm_at=None).update(calm_at=now)
     return None
 
 
 def unrest(rule: Rule, transition: Transition, now: datetime) -> Fact | None:
-    Alert.objects.filter(pk=transition.alert).update(calm_at=None)
+    Alert.objects.filter(pk=transition.alert or 0).update(calm_at=None)
     return None
 
 

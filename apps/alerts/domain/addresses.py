@@ -52,8 +52,11 @@ def scheme_of(url: str) -> str:
 
 
 def networks(texts: Iterable[str]) -> list[Network]:
-    """Raises ValueError."""
-    return [ipaddress.ip_network(text.strip(), strict=False) for text in texts if text.strip()]
+    """Raises BadAddress."""
+    try:
+        return [ipaddress.ip_network(text.strip(), strict=False) for text in texts if text.strip()]
+    except ValueError as error:
+        raise BadAddress(f"SWARMYARD_ALERT_NETWORKS is wrong: {error}.") from error
 
 
 def is_public(host: str, allowed: Iterable[Network] = ()) -> bool:
