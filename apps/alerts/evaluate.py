@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.db import InterfaceError, OperationalError
 
 from apps.alerts.actions import deliver, watch
+from apps.alerts.actions.rules import SWITCHED_OFF
 from apps.alerts.domain.evaluation import MOST_SUBJECTS, Readings, evaluate, left_out
 from apps.alerts.domain.rules import DEFAULTS, check
 from apps.alerts.models import Alert, Rule
@@ -41,14 +42,12 @@ def evaluate_rules(readings: Readings, now: datetime) -> None:
     alerts: dict[int, dict[int, Alert]] = defaultdict(dict)
     for alert in Alert.objects.open().select_related("rule"):
         alerts[alert.rule_id][alert.pk] = alert
-    states = {rule.pk: try_rule(rule, readings, alerts[rule.pk], now) for rule in rules if rule.enabled}
-    news = {
-        rule.pk: states[rule.pk]
-        for rule in rules
-        if rule.pk in states and states[rule.pk] != (rule.subjects, rule.problem)
-    }
-    if news:
-        watch.note_rules(news)
+    for rule in rules:
+        if rule.enabled:
+            subjects, problem = try_rule(rule, readings, alerts[rule.pk], now)
+            watch.note_rule(rule, subjects=subjects, problem=problem)
+        elif alerts[rule.pk]:  # it was switched off in the middle of the last round
+            watch.end_all_of(rule, SWITCHED_OFF, now)
 
 
 def try_rule(rule: Rule, readings: Readings, alerts: Mapping[int, Alert], now: datetime) -> tuple[int, str]:
@@ -58,8 +57,10 @@ def try_rule(rule: Rule, readings: Readings, alerts: Mapping[int, Alert], now: d
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
-        log.exception("rule %s can't be evaluated", rule.key)
-        return rule.subjects, f"It can't be evaluated: {error}"[:300]
+        problem = f"It can't be evaluated: {error}"[:300]
+        if problem != rule.problem:  # and not every two seconds
+            log.exception("rule %s can't be evaluated", rule.key)
+        return rule.subjects, problem
 
 
 def evaluate_rule(

@@ -26,9 +26,8 @@ class PrivateAddress(Exception):
         )
 
 
-_allowed: list[
-    Sequence[Network]
-] = []  # of those who are in `public_only` now; a hook can't be taken away again
+# Of those who are in `public_only` now. A hook can't be taken away again: it looks here whether it has anything to do.
+_allowed: list[Sequence[Network]] = []
 _hooked = False
 
 

@@ -123,6 +123,25 @@ def test_a_rule_that_fails_does_not_stop_the_others(watch, broken):
     assert last_evaluation() == watch.now
 
 
+def test_a_broken_rule_is_told_to_the_log_once(watch, caplog):
+    watch.only("slow", metric="happiness")
+
+    for _ in range(3):
+        watch.with_p95(50.0)
+
+    assert caplog.text.count("rule slow can't be evaluated") == 1
+
+
+def test_what_a_rule_left_open_when_it_was_switched_off_is_swept_away(watch):
+    alert = watch.fire()
+    Rule.objects.update(enabled=False)
+
+    watch.step()
+
+    alert.refresh_from_db()
+    assert (alert.state, alert.resolved_why) == ("resolved", "its rule is switched off")
+
+
 def test_a_rule_that_is_mended_has_no_problem_any_more(watch):
     watch.only("slow", metric="happiness")
     watch.with_p95(50.0)

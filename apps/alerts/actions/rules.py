@@ -16,6 +16,7 @@ from apps.events.actions import Fact, record
 from apps.events.domain.actor import Actor, Role
 
 MOST_RULES = 200
+SWITCHED_OFF = "its rule is switched off"
 KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 CHANGEABLE = ("title", "threshold", "resolve_threshold", "for_seconds", "severity", "enabled")
 DEFAULT_KEYS = frozenset(rule.key for rule in DEFAULTS)
@@ -35,7 +36,7 @@ def edit_rule(*, rule: Rule, actor: Actor, now: datetime, **changes: Any) -> Rul
     Rule.objects.filter(pk=rule.pk).update(**changes, problem="", changed_by=str(actor)[:150], changed_at=now)
     rule.refresh_from_db()
     if before.enabled and not after.enabled:
-        end_all_of(rule, "its rule is switched off", now)
+        end_all_of(rule, SWITCHED_OFF, now)
     record(
         Fact(
             "rule.changed", actor, text_of(before, after), subject=rule.key, data={"before": in_words(before)}

@@ -64,10 +64,8 @@ def fire(rule: Rule, transition: Transition, now: datetime) -> Fact | None:
     if transition.alert is None:
         return begin(rule, transition, now)
     rows = Alert.objects.filter(pk=transition.alert, state=AlertState.PENDING)
-    if (
-        rows.update(state=AlertState.FIRING, fired_at=now, severity=rule.severity, threshold=rule.threshold)
-        != 1
-    ):
+    news = {"severity": rule.severity, "threshold": rule.threshold}  # it may have been changed meanwhile
+    if rows.update(state=AlertState.FIRING, fired_at=now, **news) != 1:
         return None
     alert = Alert.objects.select_related("rule").get(pk=transition.alert)
     return fact_of(alert, "fired", YARD, f"{alert} fires, at {transition.value:.4g} {rule.unit}".rstrip())
@@ -152,12 +150,10 @@ def fact_of(alert: Alert, word: str, actor: Actor, text: str) -> Fact:
     return Fact(f"alert.{word}", actor, text, "alert", alert.pk, alert.subject, data)
 
 
-def note_rules(states: Mapping[int, tuple[int, str]]) -> None:
-    """How many subjects each rule had a value for, and what was wrong with it; only what is new is written."""
-    for rule in Rule.objects.filter(pk__in=states):
-        subjects, problem = states[rule.pk]
-        if (rule.subjects, rule.problem) != (subjects, problem[:300]):
-            Rule.objects.filter(pk=rule.pk).update(subjects=subjects, problem=problem[:300])
+def note_rule(rule: Rule, *, subjects: int, problem: str) -> None:
+    """How many subjects it had a value for, and what was wrong with it; written only when that is new."""
+    if (rule.subjects, rule.problem) != (subjects, problem):
+        Rule.objects.filter(pk=rule.pk).update(subjects=subjects, problem=problem)
 
 
 def note_evaluation(*, at: datetime, took_ms: float) -> None:

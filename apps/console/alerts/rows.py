@@ -38,6 +38,7 @@ class Line:
     tone: str
     value: str
     threshold: str
+    worst: str
     since: datetime
     lasted: str
     note: str
@@ -59,6 +60,7 @@ def line_of(alert: Alert, silence: Silence | None, now: datetime, *, acts: bool)
         tone=tone,
         value=figure(alert.value, alert.rule.unit),
         threshold=f"{'>' if alert.rule.comparison == 'above' else '<'} {figure(alert.threshold, alert.rule.unit)}",
+        worst=figure(alert.worst, alert.rule.unit),
         since=alert.fired_at or alert.pending_at,
         lasted="" if alert.is_open else display.duration(alert.lasted(now)),
         note=note_of(alert, silence),
