@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from apps.access.models import ApiToken, Membership
 from apps.access.roles import actor_for
-from apps.alerts.models import Alert, Delivery, Destination, Rule, Silence
+from apps.alerts.models import Alert, Delivery, Destination, Evaluation, Rule, Silence
 from apps.capacity.models import Lease
 from apps.console.admin_site import is_admin
 from apps.console.moment import LONG_TEXTS
@@ -190,6 +190,11 @@ class Alerts(ReadOnly):
 class Silences(ReadOnly):
     list_display = ("rule", "subject", "begun_by", "begun_at", "until")
     list_select_related = ("rule",)
+
+
+@admin.register(Evaluation)
+class Evaluations(ReadOnly):
+    list_display = ("at", "took_ms")
 
 
 @admin.register(Destination)

@@ -15,6 +15,7 @@ MODELS = [
     "alerts/alert",
     "alerts/delivery",
     "alerts/destination",
+    "alerts/evaluation",
     "alerts/rule",
     "alerts/silence",
     "auth/user",

@@ -275,6 +275,11 @@ def test_a_token_s_use_is_noted_about_once_a_minute(wave):
         ("POST", "/waves", WAVE | {"idempotency_key": "x" * 101}, 422, "at most 100"),
         ("POST", "/waves/w1/resume", None, 409, "w1 is running: it can't be resumed now."),
         ("POST", "/repositories", {"path_or_url": "/nowhere"}, 409, "is not a directory"),
+        ("PATCH", "/alerts/rules/slow", {"threshold": 10}, 409, "resolve threshold 90 lies above"),
+        ("POST", "/alerts/rules", RULE | {"metric": "happiness"}, 409, "There is no metric “happiness”"),
+        ("DELETE", "/alerts/rules/slow", None, 409, "switch it off instead"),
+        ("POST", f"/alerts/{ALERT}/silence", {"seconds": 1}, 409, "from a minute to 30 days"),
+        ("GET", "/alerts/4711", None, 404, "no such thing"),
     ],
 )
 def test_every_refusal_has_one_shape(wave, method, path, body, status, told):
