@@ -18,11 +18,18 @@ from tests.workspaces.repositories import make_repository
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
-    *("access", "capacity", "console", "controlplane", "events", "exposition", "fleet", "scheduler"),
+    *(
+        "access",
+        "alerts",
+        "capacity",
+        "console",
+        "controlplane",
+        "events",
+        "exposition",
+        "fleet",
+        "scheduler",
+    ),
     *("telemetry", "waves", "workspaces"),
-
-    *("access", "alerts", "capacity", "console", "controlplane", "events", "fleet", "scheduler", "telemetry"),
-    *("waves", "workspaces"),
 )
 
 pytestmark = [pytest.mark.slow, needs("postgresql"), pytest.mark.timeout(900)]

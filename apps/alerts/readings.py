@@ -1,7 +1,6 @@
 """What rules are evaluated on: one look at the figures, hosts, agents and waves, in a bounded number of queries."""
 
 import logging
-import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
@@ -14,7 +13,7 @@ from apps.capacity.domain.admission import MB
 from apps.fleet.models import ACTIVE, LIVE, UNSTARTED, Agent, Host, State
 from apps.lib.redis import RedisUnavailable
 from apps.telemetry import snapshot as snapshots
-from apps.telemetry.snapshot import Figures, Snapshot
+from apps.telemetry.snapshot import Figures, Snapshot, Totals
 from apps.waves.models import Member, Wave, WaveState
 
 log = logging.getLogger(__name__)
@@ -67,8 +66,7 @@ def from_figures(snapshot: Snapshot | None, agents: Mapping[int, Agent]) -> Iter
     if snapshot is None:
         return
     yield from shares(YARD, snapshot.totals)
-    operations = [figures.operations for figures in snapshot.agents.values() if figures.operations]
-    yield "distribution_variance", YARD, variation(operations)
+    yield from of_all(snapshot.totals)
     for pk, figures in snapshot.agents.items():
         if pk in agents:
             yield from shares(Subject(Scope.AGENT, pk, agents[pk].name), figures)
@@ -83,11 +81,12 @@ def shares(subject: Subject, figures: Figures) -> Iterator[Found]:
     yield "lock_wait", subject, figures.wait_pct
 
 
-def variation(operations: list[int]) -> float | None:
-    """The coefficient of variation of operations per agent that did any; None for fewer than two agents."""
-    if len(operations) < 2 or sum(operations) < LEAST_OPERATIONS:
-        return None
-    return statistics.pstdev(operations) / statistics.fmean(operations)
+def of_all(totals: Totals) -> Iterator[Found]:
+    if totals.operations < LEAST_OPERATIONS:
+        return
+    yield "distribution_variance", YARD, totals.distribution_variance
+    efficiency = totals.coordination_efficiency
+    yield "coordination_overhead", YARD, None if efficiency is None else 100 * (1 - efficiency)
 
 
 def from_agents(agents: Iterable[Agent], now: datetime) -> Iterator[Found]:

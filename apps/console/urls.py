@@ -6,7 +6,18 @@ from django.views.generic import RedirectView
 from apps.console import pages
 
 AREAS = (
-    *("access", "yard", "alerts", "waves", "agents", "repositories", "hosts", "service_levels", "events", "history"),
+    *(
+        "access",
+        "yard",
+        "alerts",
+        "waves",
+        "agents",
+        "repositories",
+        "hosts",
+        "service_levels",
+        "events",
+        "history",
+    ),
 )
 
 urlpatterns = [

@@ -84,7 +84,7 @@ def test_without_data_nothing_fires_and_the_rule_says_so(watch, what):
     assert Rule.objects.get(key="slow").subjects == 0
 
 
-def test_a_rule_whose_producer_is_missing_has_no_data(watch):
+def test_a_rule_on_what_nobody_measures_has_no_data(watch):
     for _ in range(40):
         watch.figures(p95=50.0, coordination_efficiency=None)
         watch.step(10)
@@ -181,14 +181,23 @@ def test_it_looks_at_agents_hosts_and_waves(watch):
     }
 
 
-def test_uneven_work_is_the_coefficient_of_variation(watch):
-    agents = {make_agent().pk: {"operations": count} for count in (100, 100, 400)}
-    watch.only("uneven", for_seconds=0)
+@pytest.mark.parametrize(
+    ("key", "figures", "value"),
+    [
+        ("uneven", {"distribution_variance": 0.7}, 0.7),
+        ("coordination", {"coordination_efficiency": 0.8}, 20.0),
+        ("errors", {"errors": 60}, 10.0),
+        ("lock-wait", {"wait_pct": 12.5}, 12.5),
+        ("very-slow", {"p99": 1200.0}, 1200.0),
+    ],
+)
+def test_it_looks_at_the_figures_of_the_yard(watch, key, figures, value):
+    watch.only(key, for_seconds=0)
 
-    watch.figures(agents)
+    watch.figures(**figures)
     watch.step()
 
-    assert Alert.objects.get().value == pytest.approx(0.7071, abs=1e-3)
+    assert Alert.objects.get().value == pytest.approx(value)
 
 
 def test_it_looks_no_more_often_than_each_two_seconds(watch, django_assert_num_queries):

@@ -32,7 +32,7 @@ METRICS: dict[str, Metric] = {
         Metric("error_rate", "Errors", "%", _WORKING),
         Metric("lock_wait", "Lock wait", "%", _WORKING),
         Metric("distribution_variance", "Distribution variance", "", (Scope.YARD,)),
-        Metric("coordination_overhead", "Coordination overhead", "%", (Scope.YARD,), has_producer=False),
+        Metric("coordination_overhead", "Coordination overhead", "%", (Scope.YARD,)),
         Metric("auto_resolution", "Auto-resolution", "%", (Scope.YARD,), has_producer=False),
         Metric("memory_used", "Memory", "%", (Scope.AGENT, Scope.HOST)),
         Metric("disk_used", "Disk", "%", (Scope.HOST,)),
