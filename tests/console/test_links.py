@@ -29,7 +29,7 @@ PAGES = [
     "/service-levels/",
     "/events/",
     "/alerts/",
-    "/alerts/9000001/",
+    *(f"/alerts/{pk}/" for pk in range(9_000_001, 9_000_005)),
     "/alerts/rules/",
     "/alerts/silences/",
     "/alerts/destinations/",
@@ -45,7 +45,9 @@ def test_it_has_no_link_that_leads_nowhere(admin):
         make_member(wave, state=state)
     make_wave("w0", state="done")
     make_alert(pk=9_000_001)
-    make_alert("silent-agent", subject_id=agent.pk, subject=agent.name)
+    make_alert("silent-agent", pk=9_000_002, subject_id=agent.pk, subject=agent.name)
+    make_alert("stuck-wave", pk=9_000_003, subject_id=wave.pk, subject=wave.label)
+    make_alert("disk", pk=9_000_004, subject_id=agent.host_id, subject="local")
     make_destination()
     for topic, pk, subject in (
         ("agent", agent.pk, agent.name),

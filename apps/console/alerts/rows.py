@@ -8,6 +8,7 @@ from apps.alerts.domain.metrics import Scope
 from apps.alerts.domain.rules import Severity
 from apps.alerts.models import Alert, AlertState, Silence
 from apps.console import display, links
+from apps.telemetry.domain.subjects import YARD, of_agent
 
 SEVERITY_SIGNS = {"critical": ("▲", "bad"), "warning": ("◆", "warn"), "info": ("●", "quiet")}
 STATE_SIGNS = {
@@ -94,6 +95,13 @@ def figure(value: float, unit: str) -> str:
     if unit == "s" and value >= 90:
         return display.duration(value)
     return f"{display.number(value, digits)}{display.NARROW if unit else ''}{unit}"
+
+
+def history_href(scope: str, pk: int, name: str) -> str:
+    """The charts of what it is about, over up to 30 days."""
+    if scope == Scope.YARD:
+        return links.history_of(YARD)
+    return links.history_of(of_agent(pk) if scope == Scope.AGENT else f"{scope}:{name}")
 
 
 def subject_href(scope: str, pk: int, name: str) -> str:

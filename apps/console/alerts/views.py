@@ -21,6 +21,7 @@ from apps.console import links
 from apps.console.alerts.around import chart_of
 from apps.console.alerts.card import advice_of
 from apps.console.alerts.forms import rule_changes, rule_lines, spec_of
+from apps.console.alerts.rows import history_href
 from apps.console.moment import Moment
 from apps.console.pages import act, now, page, refused, role_in
 from apps.events.domain.actor import Actor, Role
@@ -53,6 +54,7 @@ def alert(request: HttpRequest, pk: int) -> HttpResponse:
         {name: {"pk": str(pk)} for name in names},
         alert=shown,
         charts=(chart_of(shown),),
+        history=history_href(shown.scope, shown.subject_id, shown.subject),
         why=CARDS[shown.rule.metric].why,
         advice=advice_of(shown, acts=role_in(request) >= Role.OPERATOR),
     )
