@@ -10,6 +10,8 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from apps.access.api_auth import AUTHENTICATION
 from apps.access.exceptions import NotAllowed
+from apps.alerts.api import router as alerts
+from apps.alerts.exceptions import AlertRefused
 from apps.events.api import router as events
 from apps.fleet.api import agents, hosts
 from apps.fleet.exceptions import AgentRefused
@@ -34,6 +36,7 @@ api.add_router("/waves", waves)
 api.add_router("/agents", agents)
 api.add_router("/hosts", hosts)
 api.add_router("/repositories", repositories)
+api.add_router("/alerts", alerts)
 api.add_router("/events", events)
 api.add_router("/service-levels", service_levels)
 
@@ -41,7 +44,8 @@ SIGN_IN = (
     "Sign in with an account that has a role, or send an API token of yours (`manage.py apitoken make`): "
     "`Authorization: Bearer TOKEN`."
 )
-STATUS = {NotAllowed: 403, AgentRefused: 409, WaveRefused: 409, RepositoryRefused: 409, NoAnswer: 503}
+REFUSALS = (AgentRefused, AlertRefused, WaveRefused, RepositoryRefused)
+STATUS = {NotAllowed: 403, **dict.fromkeys(REFUSALS, 409), NoAnswer: 503}
 
 
 def answer(request: HttpRequest, text: str, status: int) -> HttpResponse:

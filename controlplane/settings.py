@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "apps.console",
     "apps.scheduler",
     "apps.gateway",
+    "apps.alerts",
     "apps.waves",
     "apps.workspaces",
     "apps.fleet",
@@ -161,7 +162,11 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": env_str("SWARMYARD_LOG_LEVEL", "INFO")},
-    "loggers": {"daphne": {"level": "WARNING"}, "rq.worker": {"level": "WARNING"}},
+    "loggers": {
+        "daphne": {"level": "WARNING"},
+        "rq.worker": {"level": "WARNING"},
+        "apprise": {"level": "WARNING"},
+    },
 }
 
 # Fleet
@@ -182,6 +187,9 @@ METRICS_AGENTS = max(0, env_int("SWARMYARD_METRICS_AGENTS", 100))
 
 # What is kept
 EVENTS_KEPT_DAYS = env_int("SWARMYARD_EVENTS_KEPT_DAYS", 90)  # at least 1
+
+# Alerts
+ALERT_NETWORKS = env_list("SWARMYARD_ALERT_NETWORKS", [])  # private ones that alerts may be sent to
 
 # Live view
 PUSH_TICK_SECONDS = env_float("SWARMYARD_PUSH_TICK", 1.0)

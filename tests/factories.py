@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from apps.access.models import Membership
+from apps.alerts.actions.watch import ensure_rules
+from apps.alerts.models import Alert, Destination, Rule
 from apps.events.domain.actor import Role
 from apps.events.models import Event
 from apps.fleet.models import Agent, Desired, Host, State
@@ -119,3 +121,38 @@ def make_workspace(agent: Agent, **overrides: Any) -> Workspace:
 def make_event(text: str = "w1 started", **overrides: Any) -> Event:
     fields: dict[str, Any] = {"kind": "wave.started", "actor_kind": "user", "actor": "ada", "text": text}
     return Event.objects.create(**{**fields, **overrides})
+
+
+def make_rule(key: str = "slow", **overrides: Any) -> Rule:
+    """One of the yard's own."""
+    ensure_rules([])
+    Rule.objects.filter(key=key).update(**overrides)
+    return Rule.objects.get(key=key)
+
+
+def make_alert(key: str = "slow", **overrides: Any) -> Alert:
+    """One that has been firing for two minutes, about the yard."""
+    rule = overrides.pop("rule", None) or make_rule(key)
+    fields: dict[str, Any] = {
+        "scope": rule.scope,
+        "subject_id": 0,
+        "subject": "the yard",
+        "state": "firing",
+        "severity": rule.severity,
+        "value": rule.threshold * 1.5,
+        "worst": rule.threshold * 2,
+        "threshold": rule.threshold,
+        "pending_at": now() - timedelta(minutes=3),
+        "fired_at": now() - timedelta(minutes=2),
+        "seen_at": now(),
+    }
+    return Alert.objects.create(rule=rule, **{**fields, **overrides})
+
+
+def make_destination(name: str = "ops", **overrides: Any) -> Destination:
+    fields: dict[str, Any] = {
+        "url": "json://127.0.0.1:9/secret-hook",
+        "created_by": "ada",
+        "created_at": now(),
+    }
+    return Destination.objects.create(name=name, **{**fields, **overrides})

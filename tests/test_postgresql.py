@@ -18,7 +18,17 @@ from tests.workspaces.repositories import make_repository
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
-    *("access", "capacity", "console", "controlplane", "events", "exposition", "fleet", "scheduler"),
+    *(
+        "access",
+        "alerts",
+        "capacity",
+        "console",
+        "controlplane",
+        "events",
+        "exposition",
+        "fleet",
+        "scheduler",
+    ),
     *("telemetry", "waves", "workspaces"),
 )
 

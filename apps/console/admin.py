@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from apps.access.models import ApiToken, Membership
 from apps.access.roles import actor_for
+from apps.alerts.models import Alert, Delivery, Destination, Evaluation, Rule, Silence
 from apps.capacity.models import Lease
 from apps.console.admin_site import is_admin
 from apps.console.moment import LONG_TEXTS
@@ -169,6 +170,44 @@ class Workspaces(ReadOnly):
     list_display = ("branch", "state", "repository", "path", "created_at")
     list_filter = ("state",)
     list_select_related = ("repository",)
+
+
+@admin.register(Rule)
+class Rules(ReadOnly):
+    list_display = ("key", "metric", "scope", "comparison", "threshold", "for_seconds", "severity", "enabled")
+    list_filter = ("scope", "severity", "enabled")
+
+
+@admin.register(Alert)
+class Alerts(ReadOnly):
+    list_display = ("rule", "subject", "state", "severity", "value", "fired_at", "resolved_at", "owner")
+    list_filter = ("state", "severity", "rule")
+    list_select_related = ("rule",)
+    search_fields = ("subject",)
+
+
+@admin.register(Silence)
+class Silences(ReadOnly):
+    list_display = ("rule", "subject", "begun_by", "begun_at", "until")
+    list_select_related = ("rule",)
+
+
+@admin.register(Evaluation)
+class Evaluations(ReadOnly):
+    list_display = ("at", "took_ms")
+
+
+@admin.register(Destination)
+class Destinations(ReadOnly):
+    list_display = ("name", "kind", "least", "enabled", "created_by")
+    exclude = ("url",)
+
+
+@admin.register(Delivery)
+class Deliveries(ReadOnly):
+    list_display = ("created_at", "destination", "state", "attempts", "problem")
+    list_filter = ("state",)
+    list_select_related = ("destination",)
 
 
 @admin.register(Lease)

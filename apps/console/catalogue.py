@@ -2,6 +2,7 @@
 
 from apps.console import menu
 from apps.console.agents import fragments as agents
+from apps.console.alerts import fragments as alerts
 from apps.console.events import fragments as events
 from apps.console.hosts import fragments as hosts
 from apps.console.regions import Region
@@ -12,6 +13,6 @@ from apps.console.yard import fragments as yard
 
 REGIONS: dict[str, Region] = {
     region.name: region
-    for area in (menu, yard, waves, agents, repositories, hosts, service_levels, events)
+    for area in (menu, yard, alerts, waves, agents, repositories, hosts, service_levels, events)
     for region in area.REGIONS
 }

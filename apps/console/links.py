@@ -7,6 +7,10 @@ def agent(pk: int) -> str:
     return f"/agents/{pk}/"
 
 
+def alert(pk: int) -> str:
+    return f"/alerts/{pk}/"
+
+
 def wave(label: str) -> str:
     return f"/waves/{label}/"
 
@@ -24,6 +28,7 @@ def history_of(subject: str) -> str:
 
 
 YARD = "/"
+ALERTS = "/alerts/"
 WAVES = "/waves/"
 AGENTS = "/agents/"
 REPOSITORIES = "/repositories/"

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from django.template.loader import render_to_string
 
+from apps.alerts.domain.rules import Severity
+from apps.alerts.queries import watch_is_dead
 from apps.console import links
 from apps.console.moment import Moment
 from apps.console.regions import Fragment, Region, View
@@ -32,6 +34,7 @@ def entries(view: View, moment: Moment) -> list[Entry]:
     ill = sum(host.health(moment.now) in (Health.CRITICAL, Health.FAILED) for host in moment.hosts)
     found = [
         Entry("yard", "Yard", links.YARD),
+        alerts(moment),
         Entry("waves", "Waves", links.WAVES, counted(len(moment.open_waves))),
         Entry("agents", "Agents", links.AGENTS, counted(live)),
         Entry("repositories", "Repositories", links.REPOSITORIES, counted(Repository.objects.count())),
@@ -44,8 +47,16 @@ def entries(view: View, moment: Moment) -> list[Entry]:
     return found
 
 
+def alerts(moment: Moment) -> Entry:
+    """How many ask for a person; "!" while nobody evaluates the rules."""
+    if watch_is_dead(moment.now, moment.evaluated_at):
+        return Entry("alerts", "Alerts", links.ALERTS, "!", "bad")
+    is_bad = any(alert.severity == Severity.CRITICAL for alert in moment.alerts)
+    return Entry("alerts", "Alerts", links.ALERTS, counted(len(moment.alerts)), "bad" if is_bad else "")
+
+
 def counted(count: int) -> str:
     return str(count) if count else ""
 
 
-REGIONS = (Region("menu", menu, ("at",), frozenset({"agent", "wave", "host", "repository"})),)
+REGIONS = (Region("menu", menu, ("at",), frozenset({"agent", "wave", "host", "repository", "alert"})),)

@@ -11,6 +11,8 @@ from typing import TypeVar
 import msgspec
 from django.db.models import Count, Q, QuerySet
 
+from apps.alerts.models import Alert
+from apps.alerts.queries import for_a_person, last_evaluation
 from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
 from apps.fleet.models import LIVE, Agent, Host
@@ -81,6 +83,15 @@ class Moment:
     @cached_property
     def hosts(self) -> list[Host]:
         return list(Host.objects.order_by("name"))
+
+    @cached_property
+    def alerts(self) -> list[Alert]:
+        """Those that ask for a person: nobody has acknowledged or silenced them. The worst first."""
+        return for_a_person(self.now)
+
+    @cached_property
+    def evaluated_at(self) -> datetime | None:
+        return last_evaluation()
 
     @cached_property
     def state_counts(self) -> dict[str, Counter[str]]:

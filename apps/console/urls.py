@@ -5,7 +5,20 @@ from django.views.generic import RedirectView
 
 from apps.console import pages
 
-AREAS = ("access", "yard", "waves", "agents", "repositories", "hosts", "service_levels", "events", "history")
+AREAS = (
+    *(
+        "access",
+        "yard",
+        "alerts",
+        "waves",
+        "agents",
+        "repositories",
+        "hosts",
+        "service_levels",
+        "events",
+        "history",
+    ),
+)
 
 urlpatterns = [
     # Browsers ask for it on pages that name no icon, as the admin's.

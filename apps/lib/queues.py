@@ -26,17 +26,24 @@ def queue(name: str) -> Queue:
 
 
 def enqueue(
-    queue_name: str, door: str, *arguments: object, on_failure: Callable[[], None] | None = None
+    queue_name: str,
+    door: str,
+    *arguments: object,
+    on_failure: Callable[[], None] | None = None,
+    seconds: int | None = None,
 ) -> None:
     """Queue a job once the current transaction is committed. With Redis away `on_failure` is called instead.
 
+    `seconds`: what the job may take; the setting's unless given.
     When Redis hangs nobody knows whether it took the job: every job has a sweep that finds what was not done.
     """
 
     def send() -> None:
         try:
             # django-rq would wait for a commit of its own.
-            Queue.enqueue(queue(queue_name), door, *arguments, result_ttl=0, failure_ttl=86_400)
+            Queue.enqueue(
+                queue(queue_name), door, *arguments, job_timeout=seconds, result_ttl=0, failure_ttl=86_400
+            )
         except redis.TimeoutError as error:
             log.warning("job %s may not be queued, Redis hangs: %s", door, error)
         except redis.RedisError as error:

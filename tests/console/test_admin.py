@@ -12,6 +12,12 @@ pytestmark = pytest.mark.django_db
 MODELS = [
     "access/apitoken",
     "access/membership",
+    "alerts/alert",
+    "alerts/delivery",
+    "alerts/destination",
+    "alerts/evaluation",
+    "alerts/rule",
+    "alerts/silence",
     "auth/user",
     "capacity/lease",
     "events/event",
@@ -50,7 +56,9 @@ def test_it_never_changes_an_event(admin):
     assert event.text == "as it was"
 
 
-@pytest.mark.parametrize("model", ["fleet/agent", "waves/wave", "workspaces/repository", "fleet/host"])
+@pytest.mark.parametrize(
+    "model", ["fleet/agent", "waves/wave", "workspaces/repository", "fleet/host", "alerts/alert"]
+)
 def test_it_leaves_to_actions_what_is_theirs(admin, model):
     assert admin.get(f"/admin/{model}/add/").status_code == 403
 

@@ -1,12 +1,24 @@
 """Every address of the console, found in its URL configuration, against every kind of person."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.urls import get_resolver
 
-from tests.factories import make_agent, make_event, make_host, make_member, make_repository, make_wave
+from apps.alerts.models import Silence
+from tests.factories import (
+    make_agent,
+    make_alert,
+    make_destination,
+    make_event,
+    make_host,
+    make_member,
+    make_repository,
+    make_wave,
+    now,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -14,6 +26,10 @@ PK = 9_000_001  # far above what the database hands out by itself
 OPEN_TO_ALL = {"sign-in", "sign-in-link", "sign-out", "favicon"}
 ACTIONS = {"wave-do": ["pause", "resume", "abort", "scale", "retry"], "host-do": ["drain", "open"]}
 ACTIONS["agent-do"] = ["pause", "resume", "stop", "kill", "restart"]
+ACTIONS["alert-do"] = ["acknowledge", "resolve", "silence-1h", "silence-8h"]
+ACTIONS["alert-rule-do"] = ["edit", "on", "off", "remove", "silence"]
+ACTIONS["alert-destination-do"] = ["test", "on", "off", "remove"]
+ACTIONS |= {"alert-rule-new": ["new"], "alert-silence-end": ["end"]}
 FORMS = ["/waves/new/", "/waves/new/plan", "/repositories/"]
 
 
@@ -27,7 +43,7 @@ def console_patterns(resolver=None, prefix=""):
 
 
 def address(route: str, verb: str = "pause") -> str:
-    values = {"pk": str(PK), "label": "w1", "verb": verb, "name": "menu", "token": "x"}
+    values = {"pk": str(PK), "label": "w1", "verb": verb, "name": "menu", "token": "x", "key": "slow"}
     return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: values[found[1]], route)
 
 
@@ -45,6 +61,10 @@ def _rows(db):
     wave = make_wave("w1", repository=make_repository("ingest"))
     make_member(wave, pk=PK)
     make_event()
+    alert = make_alert("slow", pk=PK)
+    make_destination(pk=PK)
+    until = now() + timedelta(hours=1)
+    Silence.objects.create(pk=PK, rule=alert.rule, begun_by="ada", begun_at=now(), until=until)
 
 
 def test_it_knows_all_addresses():
@@ -61,8 +81,10 @@ def test_it_knows_all_addresses():
         "hosts",
         "service-levels",
         "events",
+        "alerts",
+        "alert",
     } <= names
-    assert len(DEEDS) == 12
+    assert len(DEEDS) == 27
 
 
 @pytest.mark.parametrize(("name", "route"), PAGES)
@@ -159,7 +181,9 @@ def test_it_answers_404_for_what_isnt_there(operator, path):
     assert operator.get(path).status_code == 404
 
 
-@pytest.mark.parametrize("path", [f"/agents/{PK}/do/eat", "/waves/w1/do/eat", f"/hosts/{PK}/do/eat"])
+@pytest.mark.parametrize(
+    "path", [f"/agents/{PK}/do/eat", "/waves/w1/do/eat", f"/hosts/{PK}/do/eat", f"/alerts/{PK}/do/eat"]
+)
 def test_it_answers_404_for_a_verb_it_doesnt_know(operator, path):
     assert operator.post(path).status_code == 404
 

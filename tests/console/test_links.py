@@ -5,7 +5,15 @@ from html import unescape
 
 import pytest
 
-from tests.factories import make_event, make_host, make_member, make_repository, make_wave
+from tests.factories import (
+    make_alert,
+    make_destination,
+    make_event,
+    make_host,
+    make_member,
+    make_repository,
+    make_wave,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -20,6 +28,11 @@ PAGES = [
     "/hosts/",
     "/service-levels/",
     "/events/",
+    "/alerts/",
+    *(f"/alerts/{pk}/" for pk in range(9_000_001, 9_000_005)),
+    "/alerts/rules/",
+    "/alerts/silences/",
+    "/alerts/destinations/",
 ]
 HREF = re.compile(r'(?:href|hx-get)="([^"]+)"')
 
@@ -31,10 +44,17 @@ def test_it_has_no_link_that_leads_nowhere(admin):
     for state in ("waiting", "failed", "failed", "failed", "lost"):
         make_member(wave, state=state)
     make_wave("w0", state="done")
+    make_alert(pk=9_000_001)
+    make_alert("silent-agent", pk=9_000_002, subject_id=agent.pk, subject=agent.name)
+    make_alert("stuck-wave", pk=9_000_003, subject_id=wave.pk, subject=wave.label)
+    make_alert("disk", pk=9_000_004, subject_id=agent.host_id, subject="local")
+    make_destination()
     for topic, pk, subject in (
         ("agent", agent.pk, agent.name),
         ("wave", wave.pk, "w1"),
         ("repository", 1, "ingest"),
+        ("alert", 9_000_001, "the yard"),
+        ("alert", 9_000_555, "one that was dropped"),
     ):
         make_event(f"{subject} changed", topic=topic, subject_id=pk, subject=subject)
 
@@ -55,8 +75,14 @@ def test_it_has_no_link_that_leads_nowhere(admin):
 
 def test_it_names_posts_that_exist(operator):
     make_host()
-    make_member(make_wave("w1"), pk=9_000_001)
+    wave = make_wave("w1")
+    agent = make_member(wave, pk=9_000_001)
+    make_alert("silent-agent", pk=9_000_001, subject_id=agent.pk, subject=agent.name)
+    make_alert("stuck-wave", pk=9_000_002, subject_id=wave.pk, subject=wave.label)
+    make_alert("disk", pk=9_000_003, subject_id=agent.host_id, subject="local")
+    make_destination()
+    alerts = [f"/alerts/{rest}" for rest in ("", "9000001/", "9000002/", "9000003/", "destinations/")]
 
-    for page in ("/", "/waves/w1/", "/agents/9000001/", "/hosts/"):
+    for page in ("/", "/waves/w1/", "/agents/9000001/", "/hosts/", *alerts):
         for target in re.findall(r'hx-post="([^"]+)"', operator.get(page).content.decode()):
             assert operator.get(target).status_code == 405, f"{target} on {page}"

@@ -1,11 +1,25 @@
 """Lists cost the same number of queries whatever their length, and don't read what they don't show."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.alerts.models import Silence
 from apps.waves.models import WaveState
-from tests.factories import make_event, make_host, make_member, make_repository, make_user, make_wave
+from tests.factories import (
+    make_alert,
+    make_destination,
+    make_event,
+    make_host,
+    make_member,
+    make_repository,
+    make_rule,
+    make_user,
+    make_wave,
+    now,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -19,8 +33,12 @@ LISTS = [
     "/hosts/",
     "/service-levels/",
     "/events/",
+    "/alerts/",
+    "/alerts/?state=resolved",
+    "/alerts/silences/",
+    "/alerts/destinations/",
 ]
-PAGES = [*LISTS, "/agents/1/", "/waves/new/"]
+PAGES = [*LISTS, "/alerts/9000001/", "/alerts/rules/", "/agents/1/", "/waves/new/"]
 ADMIN = [
     f"/admin/{name}/"
     for name in (
@@ -30,6 +48,9 @@ ADMIN = [
         "fleet/agent",
         "fleet/host",
         "waves/wave",
+        "alerts/alert",
+        "alerts/delivery",
+        "alerts/rule",
         "workspaces/workspace",
     )
 ]
@@ -46,6 +67,23 @@ def fill(first: int, waves: int, agents: int) -> None:
             make_member(wave, **({"pk": 1} if number == first == 1 and not wave.members.exists() else {}))
         make_wave(f"w{number}00", state=WaveState.DONE)
         make_event(f"w{number} started")
+        fill_alerts(number, agents)
+
+
+def fill_alerts(number: int, count: int) -> None:
+    """An open one and one that is over for each of so many agents, the first with a number that the pages know."""
+    rule, first = make_rule("silent-agent"), {"pk": 9_000_001} if number == 1 else {}
+    destination = make_destination(f"destination-{number}")
+    for pk in range(count):
+        subject = {"rule": rule, "subject_id": number * 1000 + pk, "subject": f"w{number}/agent-{pk:02d}"}
+        make_alert(**subject, **first)
+        over = make_alert(**subject, state="resolved", resolved_at=now())
+        first = {}
+        Silence.objects.create(
+            rule=rule, subject_id=pk, begun_by="ada", begun_at=now(), until=now() + timedelta(hours=1)
+        )
+        delivery = destination.deliveries.create(created_at=now(), state="delivered")
+        delivery.alerts.add(over)
 
 
 def queries_of(client, page: str) -> list[str]:

@@ -10,7 +10,7 @@ from apps.console.regions import Fragment, View
 from apps.events.domain.actor import Role
 from apps.fleet.models import Agent, State
 from tests.console.figures import made_up_snapshot, publish
-from tests.factories import make_event, make_host, make_member, make_repository, make_wave
+from tests.factories import make_alert, make_event, make_host, make_member, make_repository, make_wave
 
 pytestmark = pytest.mark.django_db
 
@@ -40,6 +40,12 @@ PAGE_REGIONS = {
     "/hosts/": ["hosts_list"],
     "/service-levels/?window=1m": ["menu?at=levels", "service_levels?window=1m"],
     "/events/": ["events_list"],
+    "/alerts/": ["alerts_watch", "alerts_table"],
+    "/alerts/?state=resolved": ["alerts_table?state=resolved"],
+    "/alerts/9000001/": [f"{name}?pk=9000001" for name in ("alert_head", "alert_charts", "alert_agents")],
+    "/alerts/rules/": ["alerts_watch"],
+    "/alerts/silences/": ["silences_list"],
+    "/alerts/destinations/": ["destinations_list", "deliveries_list"],
 }
 CASES = [(page, address) for page, addresses in PAGE_REGIONS.items() for address in addresses]
 
@@ -52,6 +58,7 @@ def _rows(db, redis_server):
     make_member(wave, pk=9_000_009, state=State.FAILED, reason="exit 1")
     make_wave("w0", state="done", ended_at=datetime.now(UTC))
     make_event()
+    make_alert(pk=9_000_001)
     for window in (60, 300):
         publish(made_up_snapshot([agent.pk for agent in agents], ["w1"], window=window))
 

@@ -31,6 +31,7 @@ class Yard:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         own = {"SWARMYARD_HOME": str(self.home), "REDIS_URL": self.redis_url, "PYTHONPATH": str(ROOT)}
+        own["SWARMYARD_ALERT_NETWORKS"] = "127.0.0.1"
         self.environment = {**os.environ, **own, "DJANGO_SETTINGS_MODULE": "controlplane.settings"}
         self.environment.pop("DATABASE_URL", None)
 
@@ -53,7 +54,7 @@ class Yard:
         command = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "controlplane.asgi:application"]
         log = (self.home / "web.log").open("ab")
         self.process = self.spawn(log, *command)
-        self.worker = self.spawn(log, "manage.py", "worker", "host.local")
+        self.worker = self.spawn(log, "manage.py", "worker", "host.local", "io")
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if time.monotonic() > deadline or self.process.poll() is not None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.access.actions import make_api_token, revoke_api_token
 from apps.access.models import ApiToken, Membership
+from apps.alerts.models import Rule, Silence
 from apps.events.domain.actor import YARD, Role
 from apps.events.models import Event
 from apps.fleet.management.commands.agent import Command as AgentCommand
@@ -21,8 +22,14 @@ from apps.lib.questions import NoAnswer
 from apps.waves.management.commands.wave import Command as WaveCommand
 from apps.workspaces.management.commands.repository import Command as RepositoryCommand
 from controlplane.api import api
+from tests.factories import make_alert, make_destination, make_rule
+
+ALERT = 9_000_001
 
 WAVE = {"repository": "project", "preset": "command", "agents": 2, "command": ["true"]}
+LIMITS = {"threshold": 90, "resolve_threshold": 80}
+RULE = {"key": "new", "title": "New", "metric": "latency_p95", "scope": "agent", **LIMITS}
+DESTINATION = {"name": "hook", "url": "json://127.0.0.1:9/hook"}
 # method, path, body, lowest role, status
 ENDPOINTS = [
     ("GET", "/waves", None, Role.VIEWER, 200),
@@ -45,6 +52,22 @@ ENDPOINTS = [
     ("GET", "/repositories/{name}", None, Role.VIEWER, 200),
     ("GET", "/events", None, Role.VIEWER, 200),
     ("GET", "/service-levels", None, Role.VIEWER, 200),
+    ("GET", "/alerts", None, Role.VIEWER, 200),
+    ("GET", "/alerts/watch", None, Role.VIEWER, 200),
+    ("GET", "/alerts/{pk}", None, Role.VIEWER, 200),
+    ("POST", "/alerts/{pk}/acknowledge", None, Role.OPERATOR, 200),
+    ("POST", "/alerts/{pk}/silence", {"seconds": 3600}, Role.OPERATOR, 201),
+    ("POST", "/alerts/{pk}/resolve", None, Role.OPERATOR, 200),
+    ("GET", "/alerts/silences", None, Role.VIEWER, 200),
+    ("POST", "/alerts/silences/{pk}/end", None, Role.OPERATOR, 200),
+    ("GET", "/alerts/rules", None, Role.VIEWER, 200),
+    ("POST", "/alerts/rules", RULE, Role.OPERATOR, 201),
+    ("PATCH", "/alerts/rules/{key}", {"threshold": 250}, Role.OPERATOR, 200),
+    ("DELETE", "/alerts/rules/{key}", None, Role.OPERATOR, 204),
+    ("GET", "/alerts/destinations", None, Role.VIEWER, 200),
+    ("POST", "/alerts/destinations", DESTINATION, Role.ADMIN, 201),
+    ("POST", "/alerts/destinations/{pk}/test", None, Role.OPERATOR, 202),
+    ("DELETE", "/alerts/destinations/{pk}", None, Role.ADMIN, 204),
 ]
 every = pytest.mark.parametrize(
     ("method", "path", "body", "role", "status"), ENDPOINTS, ids=[f"{one[0]} {one[1]}" for one in ENDPOINTS]
@@ -60,7 +83,18 @@ def wave(waves):
     """One on which every verb makes sense that is tried."""
     wave = waves.running(agents=3)
     waves.agents(wave).filter(name__endswith="3").update(state=State.FAILED)
+    make_alerts()
     return wave
+
+
+def make_alerts():
+    """An alert, a silence and a destination of the same number, and a rule that isn't one of the yard's own."""
+    rule = make_rule(key="slow")
+    make_alert(rule=rule, pk=ALERT)
+    times = {"begun_at": timezone.now(), "until": timezone.now() + timedelta(hours=1)}
+    Silence.objects.create(pk=ALERT, rule=rule, subject_id=4, begun_by="ada", **times)
+    make_destination(pk=ALERT)
+    Rule.objects.create(**{**RULE, "key": "mine", "comparison": "above", "severity": "info"})
 
 
 def person(role, name="olga"):
@@ -75,7 +109,8 @@ def token_of(role, **options):
 
 def url(path, wave):
     agent = wave.members.first().agent
-    names = {"wave": wave.label, "pk": agent.pk, "verb": "stop"}
+    names = {"wave": wave.label, "verb": "stop", "key": "mine"}
+    names["pk"] = ALERT if path.startswith("/alerts") else agent.pk
     names["name"] = "local" if path.startswith("/hosts") else "project"
     return "/api/v1" + path.format(**names)
 
@@ -83,7 +118,7 @@ def url(path, wave):
 def send(client, method, path, body, wave, **headers):
     if path.endswith("/resume"):
         type(wave).objects.update(state="paused")
-    options = {"content_type": "application/json"} if method == "POST" else {}
+    options = {"content_type": "application/json"} if method != "GET" else {}
     data = json.dumps(body) if body is not None else None
     return client.generic(method, url(path, wave), data or "", headers=headers, **options)
 
@@ -160,7 +195,7 @@ def test_a_viewer_is_refused_and_nothing_changes(wave, method, path, body, role,
 
     told = refused(send(Client(), method, path, body, wave, **by_token(token)), 403)
 
-    assert "the role operator is needed" in told
+    assert f"the role {role.word} is needed" in told
     assert before == (Event.objects.count(), list(Agent.objects.values()))
 
 
@@ -183,7 +218,7 @@ def test_what_it_does_is_told_with_its_actor(wave, method, path, body, role, sta
         body = {"path_or_url": wave.repository.path, "name": "again"}
         wave.repository.path = "/elsewhere"
         wave.repository.save()
-    token = token_of(Role.OPERATOR)
+    token = token_of(role)
     seen = Event.objects.latest("id").pk
 
     send(Client(), method, path, body, wave, **by_token(token))
@@ -239,6 +274,11 @@ def test_a_token_s_use_is_noted_about_once_a_minute(wave):
         ("POST", "/waves", WAVE | {"idempotency_key": "x" * 101}, 422, "at most 100"),
         ("POST", "/waves/w1/resume", None, 409, "w1 is running: it can't be resumed now."),
         ("POST", "/repositories", {"path_or_url": "/nowhere"}, 409, "is not a directory"),
+        ("PATCH", "/alerts/rules/slow", {"threshold": 10}, 409, "resolve threshold 90 lies above"),
+        ("POST", "/alerts/rules", RULE | {"metric": "happiness"}, 409, "There is no metric “happiness”"),
+        ("DELETE", "/alerts/rules/slow", None, 409, "switch it off instead"),
+        ("POST", f"/alerts/{ALERT}/silence", {"seconds": 1}, 409, "from a minute to 30 days"),
+        ("GET", "/alerts/4711", None, 404, "no such thing"),
     ],
 )
 def test_every_refusal_has_one_shape(wave, method, path, body, status, told):

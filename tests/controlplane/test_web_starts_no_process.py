@@ -15,7 +15,7 @@ from apps.access.models import Membership
 from apps.events.domain.actor import YARD, Role
 from apps.waves.models import Wave
 from apps.workspaces.models import Repository, WorkspaceState
-from tests.controlplane.test_api import ENDPOINTS, send
+from tests.controlplane.test_api import ENDPOINTS, make_alerts, send
 from tests.factories import make_user
 
 STARTS = {
@@ -61,6 +61,7 @@ def yard(waves, worker, redis_server, settings):
     settings.REDIS_URL = redis_server.url
     wave = waves.running(agents=3)
     waves.agents(wave).filter(name__endswith="3").update(state="failed")
+    make_alerts()
     first = waves.agents(wave).order_by("pk").first()
     path = wave.repository.path
     type(first.workspace).objects.filter(pk=first.workspace.pk).update(path=path, state=WorkspaceState.READY)

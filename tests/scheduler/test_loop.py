@@ -6,6 +6,7 @@ import pytest
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from apps.alerts.evaluate import evaluate_alerts
 from apps.capacity import leases
 from apps.scheduler.loop import LEASE_SECONDS, STEPS, tick
 from apps.scheduler.tidy import tidy
@@ -24,8 +25,8 @@ def test_it_runs_every_step_with_the_time():
     assert seen == [NOW, NOW + timedelta(1)]
 
 
-def test_it_does_what_is_due_of_waves_and_clones_and_tidies():
-    assert (advance_open_waves, resume_clones, tidy) == STEPS
+def test_it_does_what_is_due_of_waves_clones_and_alerts_and_tidies():
+    assert (advance_open_waves, resume_clones, evaluate_alerts, tidy) == STEPS
 
 
 def test_of_two_one_stands_by_until_the_other_is_gone():

@@ -10,6 +10,8 @@ from apps.console.regions import Fragment, Region, View
 from apps.events.models import Event, EventQuerySet
 
 PAGE = 100
+# Of an alert that has come this far the row is kept; one that was only pending may be gone.
+LASTING = {f"alert.{word}" for word in ("fired", "acknowledged", "silenced", "resolved")}
 
 
 def events_list(view: View, moment: Moment) -> Fragment:
@@ -36,7 +38,9 @@ def href_of(event: Event) -> str:
         return links.agent(event.subject_id)
     if event.topic == "wave" and event.subject:
         return links.wave(event.subject)
-    return {"repository": links.REPOSITORIES, "host": links.HOSTS}.get(event.topic, "")
+    if event.topic == "alert" and event.kind in LASTING:
+        return links.alert(event.subject_id or 0)
+    return {"alert": links.ALERTS, "repository": links.REPOSITORIES, "host": links.HOSTS}.get(event.topic, "")
 
 
 REGIONS = (
@@ -44,6 +48,6 @@ REGIONS = (
         "events_list",
         events_list,
         ("kind", "actor", "q", "page"),
-        frozenset({"agent", "wave", "repository", "host"}),
+        frozenset({"agent", "wave", "repository", "host", "alert"}),
     ),
 )

@@ -10,6 +10,9 @@ KINDS = {
     "wave": "Waves",
     "repository": "Repositories",
     "host": "Hosts",
+    "alert": "Alerts",
+    "rule": "Rules of alerts",
+    "destination": "Destinations of alerts",
     "access": "Access",
 }
 

@@ -7,7 +7,11 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from apps.alerts.domain.rules import Severity
+from apps.alerts.models import Alert
+from apps.alerts.queries import watch_is_dead
 from apps.console import display, links
+from apps.console.alerts.rows import figure
 from apps.console.moment import Moment
 from apps.fleet.domain.health import Health
 from apps.fleet.models import Agent, Host, State
@@ -39,6 +43,8 @@ class Item:
 def items(moment: Moment) -> list[Item]:
     troubled = troubled_agents(moment)
     found = [
+        *watch_items(moment),
+        *alert_items(moment.alerts),
         *agent_items((agent for agent in troubled if agent.state == State.WAITING), "input"),
         *host_items(moment.hosts, moment.now),
         *wave_items(moment.open_waves),
@@ -48,6 +54,47 @@ def items(moment: Moment) -> list[Item]:
         *figure_items(moment),
     ]
     return sorted(found, key=lambda item: item.tone != "bad")
+
+
+def watch_items(moment: Moment) -> list[Item]:
+    """The dead man's switch: whoever evaluates the rules can't tell that it is gone."""
+    if not watch_is_dead(moment.now, moment.evaluated_at):
+        return []
+    text = "are watched by nobody: is the scheduler running?"
+    return [Item("alerts", "bad", "Alerts", links.ALERTS, text, moment.evaluated_at)]
+
+
+def alert_items(alerts: Iterable[Alert]) -> list[Item]:
+    """What is only told stays on the alerts' page, and a host without a heartbeat has an item of its own."""
+    by_rule: dict[int, list[Alert]] = {}
+    for alert in alerts:
+        if alert.severity != Severity.INFO and alert.rule.metric != "heartbeat_age":
+            by_rule.setdefault(alert.rule_id, []).append(alert)
+    found = []
+    for members in by_rule.values():
+        if len(members) > SINGLY:
+            found.append(alert_group_item(members))
+        else:
+            found += [alert_item(alert) for alert in members]
+    return found
+
+
+def alert_item(alert: Alert) -> Item:
+    text = f"{alert.rule.title.lower()}: {figure(alert.value, alert.rule.unit)}, "
+    text += f"threshold {figure(alert.threshold, alert.rule.unit)}"
+    return Item(
+        alert.severity, tone_of(alert), alert.subject, links.alert(alert.pk), text, alert.fired_at, "Open"
+    )
+
+
+def alert_group_item(alerts: list[Alert]) -> Item:
+    first = alerts[0]
+    text = f"{len(alerts)} alerts"
+    return Item(first.severity, tone_of(first), first.rule.title, links.ALERTS, text, first.fired_at, "Open")
+
+
+def tone_of(alert: Alert) -> str:
+    return "bad" if alert.severity == Severity.CRITICAL else "warn"
 
 
 def troubled_agents(moment: Moment) -> list[Agent]:

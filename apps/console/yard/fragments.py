@@ -121,10 +121,10 @@ ROWS_CHANGE = frozenset({"agent", "wave"})
 
 REGIONS = (
     Region("yard_first_run", first_run, (), frozenset({"agent", "wave", "host", "repository"})),
-    Region("yard_attention", attention, (), frozenset({"agent", "wave", "host", "repository"})),
+    Region("yard_attention", attention, (), frozenset({"agent", "wave", "host", "repository", "alert"})),
     Region("yard_numbers", number_cards, ("window",), frozenset({"agent", "wave", "telemetry"})),
     Region("yard_charts", charts, ("window",), frozenset({"telemetry"})),
     Region("yard_waves", waves, ("window", "state", "wave", "q"), ROWS_CHANGE | {"telemetry"}),
     Region("yard_finished", finished, (), frozenset({"wave"})),
-    Region("yard_feed", feed, (), frozenset({"agent", "wave", "host", "repository", "workspace"})),
+    Region("yard_feed", feed, (), frozenset({"agent", "wave", "host", "repository", "workspace", "alert"})),
 )
