@@ -232,7 +232,8 @@ def test_windows_are_the_same_after_a_restart(client):
     for window, snapshot in before.items():
         now_and_then = again.live.snapshot(window, end, tick=1)
         assert now_and_then.totals == snapshot.totals
-        assert now_and_then.charts == snapshot.charts
+        # Memory of seconds that aren't written yet is gone; hosts read it anew each second.
+        assert replace(now_and_then.charts, memory=[]) == replace(snapshot.charts, memory=[])
         assert now_and_then.groups == snapshot.groups
         for pk, figures in snapshot.agents.items():
             assert replace(now_and_then.agents[pk], last_at=None) == replace(figures, last_at=None)
