@@ -66,10 +66,15 @@ class Fleet:
         """Rounds until `condition()` is true."""
         deadline = time.monotonic() + seconds
         while not (result := condition()):
-            assert time.monotonic() < deadline, "it did not come true in time"
+            assert time.monotonic() < deadline, f"it did not come true in time: {self.standing()}"
             self.supervisor.tick()
             time.sleep(0.01)
         return result
+
+    def standing(self):
+        """Where things stand, for whoever reads of a failure."""
+        agents = Agent.objects.values_list("name", "state", "desired", "reason")
+        return f"{list(agents)}; processes {self.processes()}; launchers {self.launchers()}"
 
     def until_state(self, agent, *states, seconds=15.0):
         def reached():

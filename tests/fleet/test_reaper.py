@@ -277,13 +277,13 @@ guard()
 def test_agents_that_start_each_other_again_come_to_an_end(yard):
     order = yard.start(sys.executable, "-c", GUARDS)
     output(order, b"ready")
+    assert eventually(lambda: len(pids_from(order.cwd / "pids")) >= 5)
     tree = yard.tree(order)
 
     yard.reap(tree)
 
     assert exit_code(order) == 137
     pids = pids_from(order.cwd / "pids")
-    assert len(pids) >= 5
     time.sleep(0.1)
     assert not any(is_running(pid) for pid in pids)
     assert not yard.observe(tree).members
