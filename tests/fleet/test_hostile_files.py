@@ -7,13 +7,17 @@ from datetime import timedelta
 import pytest
 
 from apps.fleet import logs
-from apps.fleet.domain.lifecycle import ENDING_LIMIT
+from apps.fleet.domain.lifecycle import STARTING_LIMIT
 from apps.fleet.domain.output import Usage
 from apps.fleet.launcher import Run, read_run
+from apps.fleet.models import State
 from apps.fleet.places import home_id
 from apps.fleet.presets import load_presets
 from apps.fleet.watch import kept_result, kept_usage
 from apps.lib.regular import NotRegular, read_regular
+
+from .launching import eventually
+from .supervising import UNTIL_TOLD
 
 HOSTILE = {
     "a foreign digit": 'touch "out.²"',
@@ -27,10 +31,15 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize("seen_alive", [True, False], ids=["seen alive", "never seen alive"])
 @pytest.mark.parametrize("script", HOSTILE.values(), ids=HOSTILE)
-def test_one_with_hostile_files_does_not_keep_the_others(fleet, script):
-    hostile = fleet.shell(f"cd $SWARMYARD_RUN_DIR; {script}; touch ../done; exec sleep 60")
-    fleet.until(lambda: list(fleet.base.glob("home/runs/*/done")))
+def test_one_with_hostile_files_does_not_keep_the_others(fleet, script, seen_alive):
+    hostile = fleet.shell(f"{UNTIL_TOLD}; cd $SWARMYARD_RUN_DIR; {script}; touch ../done; exec sleep 60")
+    fleet.supervisor.tick()
+    if seen_alive:
+        fleet.until_state(hostile, State.BUSY, State.IDLE)
+    fleet.tell()
+    assert eventually(lambda: list(fleet.base.glob("home/runs/*/done")))
     good = fleet.shell("echo fine; exit 0")
 
     fleet.until_ended(good)
@@ -42,8 +51,9 @@ def test_one_with_hostile_files_does_not_keep_the_others(fleet, script):
     assert good.exit_code == 0
     assert time.monotonic() - begun < 5
     fleet.do("kill", hostile)
+    fleet.until(lambda: not fleet.processes(hostile))
     fleet.supervisor.tick()
-    fleet.ahead = timedelta(seconds=ENDING_LIMIT)  # of the one whose logger waits for its own pipe
+    fleet.ahead = timedelta(seconds=STARTING_LIMIT)  # of the one whose launcher can't write down how it ended
     fleet.until_ended(hostile)
     fleet.until(lambda: not fleet.launchers())
     assert not fleet.processes()
