@@ -246,6 +246,7 @@ def test_before_the_database_is_set_up_it_says_what_to_do(tmp_path):
     assert "manage.py migrate" in json.loads(as_json.stdout)["error"]
 
 
+@pytest.mark.slow
 def test_a_process_tells_by_its_exit_code(tmp_path):
     assert manage(tmp_path, "migrate", "--verbosity", "0").returncode == 0
 

@@ -92,7 +92,7 @@ def test_it_comes_up_for_a_network_and_keeps_its_doors(home):
         ({"SWARMYARD_DEBUG": "1"}, "switch SWARMYARD_DEBUG off"),
     ],
 )
-@pytest.mark.parametrize("option", ["--bind", "--gateway-bind"])
+@pytest.mark.parametrize("option", ["--bind", pytest.param("--gateway-bind", marks=pytest.mark.slow)])
 def test_up_opens_no_door_without_every_lock(home, option, values, hint):
     done = subprocess.run(
         [sys.executable, "manage.py", "up", option, "0.0.0.0", "--port", str(free_port())],

@@ -26,7 +26,12 @@ def yard():
 # What is refused at once
 
 
-@pytest.mark.parametrize("bind", ["0.0.0.0", "192.0.2.1", "::", "yard.example"])
+def slow(*values):
+    """The same once more, each with a process of its own."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0", *slow("192.0.2.1", "::", "yard.example")])
 def test_another_address_wants_locked_doors(yard, bind):
     refused = yard.run("up", "--bind", bind, check=False)
 
@@ -59,7 +64,7 @@ def test_a_port_that_is_in_use_is_named(yard, option):
     assert f"Port {port} on 127.0.0.1 is in use" in refused.stderr.decode()
 
 
-@pytest.mark.parametrize("port", ["0", "-1", "65536", "65535"])
+@pytest.mark.parametrize("port", ["65535", *slow("0", "-1", "65536")])
 def test_a_port_that_is_none_is_refused(yard, port):
     refused = yard.run("up", "--port", port, check=False)
 
