@@ -1,9 +1,9 @@
 """Build slots of this machine: at most so many builds at once, whoever starts them, in the order in which they came.
 
-A build holds a ticket: a file in the slots' directory, locked for as long as its process lives, so a build that is killed
-gives its slot back at that moment, and no process of the control plane is needed. A ticket's name tells its place in
-the queue and its content whether it waits or runs. Nobody takes a lock of somebody else's to decide: a ticket that
-wants to run says so first and looks again then, so of two that decide at once at least one sees the other.
+A build holds a ticket: a file in the slots' directory, locked for as long as its process lives, so a build that is
+killed gives its slot back at that moment, and no process of the control plane is needed. A ticket's name tells its
+place in the queue and its content whether it waits or runs. Nobody takes a lock of somebody else's to decide: a
+ticket that wants to run says so first and looks again then, so of two that decide at once at least one sees the other.
 
 Frozen builds (of an agent that is paused) neither run nor stand in the way of others.
 """
@@ -58,11 +58,15 @@ class Ticket:
         return time.monotonic() - began
 
     def close(self) -> None:
+        """Gives the slot back, once."""
+        if self._fd < 0:
+            return
         try:
             os.unlink(self.path)  # noqa: PTH108
-        except FileNotFoundError:
+        except OSError:
             pass
         os.close(self._fd)
+        self._fd = -1
 
     def _try(self) -> list[int]:
         """Empty when the slot is ours; else who is ahead."""
