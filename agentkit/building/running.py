@@ -73,7 +73,7 @@ def take_slot(plan: Plan, report: Report) -> Ticket | None:
     return ticket
 
 
-def start(real: str, argv: list[str], environment: dict[str, str], mask: set[signal.Signals]) -> int:
+def start(real: str, argv: list[str], environment: dict[str, str], mask: set[int | signal.Signals]) -> int:
     parent = os.getpid()
     pid = os.fork()
     if pid:
@@ -98,13 +98,10 @@ def wait(pid: int, watched: set[signal.Signals], ticket: Ticket | None) -> tuple
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
             return status, usage.ru_maxrss * 1024
-        if ticket is None:
-            came = signal.sigwaitinfo(watched)
-        else:
-            came = signal.sigtimedwait(watched, LOOK)
-            if is_another_program(pid):
-                ticket.close()
-                ticket = None
+        came = signal.sigtimedwait(watched, LOOK) if ticket else signal.sigwaitinfo(watched)
+        if ticket and is_another_program(pid):
+            ticket.close()
+            ticket = None
         if came is not None and came.si_signo in _PASSED_ON and came.si_code != _FROM_KERNEL:
             os.kill(pid, came.si_signo)
 

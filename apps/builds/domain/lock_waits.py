@@ -70,7 +70,7 @@ def kind_of(path: str, also_open: Iterable[str] = ()) -> LockKind:
     """Of cargo's locks and git's, by the file's name. `also_open`: what else the one who waits has open."""
     name, parents = PurePath(path).name, PurePath(path).parts[:-1]
     if name == CARGO_LOCK:
-        # Where artifacts lie apart (`build.build-dir`), both have a lock of this name, and the build directory's is first.
+        # Where artifacts lie apart (`build.build-dir`) both have a lock of this name; the build directory's is first.
         others = {PurePath(other).name for other in also_open if other != path}
         return LockKind.ARTIFACT_DIRECTORY if CARGO_LOCK in others else LockKind.BUILD_DIRECTORY
     if name in (".package-cache", ".package-cache-mutate"):
