@@ -28,6 +28,8 @@ DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
 # Objects that lack are not fetched.
 NO_FETCH = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
 BLOCK = 4096  # of most file systems
+SUBMODULE = "160000"  # mode of an entry
+LISTING = 200_000_000  # bytes of a list of all files
 SHORT = 30.0
 SIZING = 3.0  # somebody waits for it, and can do without
 CHECKOUT = 300.0
@@ -299,6 +301,26 @@ def clone(url: str, path: Path) -> None:
 def origin(repository: Path) -> str:
     """The URL that it was cloned from; "" when it wasn't."""
     return git(repository, "config", "--get", "remote.origin.url").text().rstrip("\n")
+
+
+def clean_blobs(worktree: Path) -> dict[str, str]:
+    """Object by path, of tracked files that are in the working copy as they are in the index."""
+    more = reading(worktree)
+    changed = set(output(worktree, "diff-files", "--name-only", "-z", more=more).split("\0"))
+    entries = output(worktree, "ls-files", "--stage", "-z", max_output=LISTING, more=more).split("\0")
+    found = {}
+    for entry in entries:
+        described, _, path = entry.partition("\t")
+        if path and path not in changed:
+            mode, blob, stage = described.split(" ")
+            if stage == "0" and mode != SUBMODULE:
+                found[path] = blob
+    return found
+
+
+def refresh_index(worktree: Path) -> None:
+    """Let the index know the files' new times; what differs is a normal answer."""
+    git(worktree, "update-index", "-q", "--refresh", timeout=CHECKOUT, more=reading(worktree))
 
 
 def diff_stat(worktree: Path, base: str) -> list[FileChange]:
