@@ -168,8 +168,8 @@ def record_started(
 
 
 def told_by_file(file_time: float | None, *, earliest: datetime | None, now: datetime) -> datetime:
-    """When the launcher wrote, which nobody may have seen for a while. Between `earliest` and `now` in any case: an agent
-    could set the file's time."""
+    """When the launcher wrote, which nobody may have seen for a while. Between `earliest` and `now` in any case: an
+    agent could set the file's time."""
     if file_time is None or earliest is None:
         return now
     return datetime.fromtimestamp(min(max(file_time, earliest.timestamp()), now.timestamp()), tz=UTC)
