@@ -67,7 +67,7 @@ def error_pct(group: GroupFigures | None) -> float | None:
 def concurrency(group: GroupFigures | None) -> Number:
     if group is None or not group.operations:
         return Number("Concurrency", "", display.NONE, "", NONE_REPORTED, means=CONCURRENCY)
-    note = f"operations · {display.plural(group.agents, 'agent')}"
+    note = f"of {display.plural(group.agents, 'agent')}"
     return Number("Concurrency", "", display.number(group.concurrency, 1), "", note, means=CONCURRENCY)
 
 
@@ -87,7 +87,7 @@ def coordination(group: GroupFigures | None) -> Number:
 def balance(group: GroupFigures | None) -> Number:
     even = group.load_balance if group else None
     if group is None or even is None:
-        return Number("Load balance", "", display.NONE, "", "of two agents or more", means=BALANCE)
+        return Number("Load balance", "", display.NONE, "", "of several agents", means=BALANCE)
     note = f"variation {display.number(group.distribution_variance, 2)}"
     tone = "high" if even < LOW_BALANCE else ""
     return Number("Load balance", "", display.number(even, 2), "", note, tone, BALANCE)
@@ -95,5 +95,5 @@ def balance(group: GroupFigures | None) -> Number:
 
 def scaling(group: GroupFigures | None) -> Number:
     efficiency = group.efficiency if group else None
-    note = "no agent worked alone" if efficiency is None else "of one agent's speed"
+    note = "not known yet" if efficiency is None else "of one agent's speed"
     return Number("Scaling", "", display.number(efficiency, 2), "", note, means=SCALING)

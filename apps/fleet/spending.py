@@ -9,7 +9,7 @@ from apps.fleet.models import Agent
 from apps.telemetry.queries import Spent, spenders, spent_by_agents, spent_by_models
 
 COUNTS = ("tokens_in", "tokens_out", "cache_read", "cache_creation")
-SMALLEST = 1e-6  # US dollars; less is an error of adding up
+NEGLIGIBLE = 1e-4  # of a whole; less is an error of adding up
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,14 @@ def by_model(whole: Spending, agents: QuerySet[Agent] | None = None) -> dict[str
 
 def less(whole: Spending, part: Spending) -> Spending:
     """What is left of it; None where nothing is."""
-    left = (
-        max(0, (count or 0) - (gone or 0)) or None
-        for count, gone in zip(whole.counts, part.counts, strict=True)
-    )
-    cost = (whole.cost_usd or 0.0) - (part.cost_usd or 0.0)
-    return Spending.of(left, cost if cost >= SMALLEST else None)
+    left = (_left(count, gone) for count, gone in zip(whole.counts, part.counts, strict=True))
+    cost = _left(whole.cost_usd, part.cost_usd)
+    return Spending.of((None if count is None else round(count) for count in left), cost)
+
+
+def _left(whole: float | None, part: float | None) -> float | None:
+    left = (whole or 0) - (part or 0)
+    return left if left > (whole or 0) * NEGLIGIBLE else None
 
 
 def as_measured(spent: Spent | None) -> Spending:

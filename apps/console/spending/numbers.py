@@ -12,12 +12,12 @@ COST = (
 TOKENS = "As agents measured (OTLP) or printed them. The counts don't overlap"
 
 
-def cost(spending: Spending, href: str = "") -> Number:
-    """So far, of an agent or of several."""
+def cost(spending: Spending, note: str = "", href: str = "") -> Number:
+    """So far, of an agent or of several. `note`: in place of their tokens."""
     if not spending.is_known:
         return Number("Cost", href, display.NONE, "", "none reported", means=COST)
-    words = token_words(spending) or "so far"
-    return Number("Cost", href, display.money(spending.cost_usd), "", words, means=COST)
+    note = note or token_words(spending) or "so far"
+    return Number("Cost", href, display.money(spending.cost_usd), "", note, means=COST)
 
 
 def token_words(spending: Spending) -> str:

@@ -4,15 +4,16 @@ from django.views.decorators.http import require_safe
 from apps.console import display, links
 from apps.console.moment import Moment
 from apps.console.pages import now, page
-from apps.console.regions import WINDOW_WORDS, WINDOWS
+from apps.console.regions import WINDOWS
 from apps.console.spending.card import Line, line_of, model_lines
-from apps.console.spending.numbers import COST, TOKENS, cost
+from apps.console.spending.numbers import TOKENS, cost
 from apps.console.tiles import Number
 from apps.fleet.domain.spending import Spending
 from apps.fleet.models import Agent
 from apps.fleet.spending import Ledger, ledger_of
 
 MAX_WAVES = 50
+LAST_DAY = "As agents measured it (OTLP), renewed once a minute"
 
 
 @require_safe
@@ -28,7 +29,7 @@ def spending(request: HttpRequest) -> HttpResponse:
         "spending",
         moment,
         {},
-        strip=[cost(whole), *tokens(whole), *spans(moment)],
+        strip=[cost(whole, "so far"), *tokens(whole), last_day(moment)],
         models=model_lines(whole) if whole.is_known else [],
         waves=waves,
         more=len(ledger.waves) - len(waves),
@@ -43,16 +44,14 @@ def tokens(whole: Spending) -> list[Number]:
     ]
 
 
-def spans(moment: Moment) -> list[Number]:
+def last_day(moment: Moment) -> Number:
     """What was measured lately: what agents only print has no time."""
-    found = []
-    for key in ("1h", "24h"):
-        snapshot = moment.snapshot(WINDOWS[key])
-        price = snapshot.totals.cost_usd if snapshot else None
-        used = snapshot.totals.tokens if snapshot else None
-        note = "none measured" if used is None else f"{display.tokens(used)} tokens"
-        found.append(Number(f"Last {WINDOW_WORDS[key]}", "", display.money(price), "", note, means=COST))
-    return found
+    snapshot = moment.snapshot(WINDOWS["24h"])
+    totals = snapshot.totals if snapshot else None
+    if totals is None or totals.tokens is None:
+        return Number("Last 24 h", "", display.NONE, "", "none measured", means=LAST_DAY)
+    note = f"{display.tokens(totals.tokens)} tokens"
+    return Number("Last 24 h", "", display.money(totals.cost_usd), "", note, means=LAST_DAY)
 
 
 def wave_lines(ledger: Ledger) -> list[Line]:

@@ -16,7 +16,7 @@ from apps.console.charts import compact, rounded
 from apps.console.moment import LONG_TEXTS, Moment, count_states
 from apps.console.regions import WINDOW_WORDS, Fragment, Region, View
 from apps.console.spending.card import spending_card
-from apps.console.spending.numbers import price_or_tokens, token_words
+from apps.console.spending.numbers import cost, price_or_tokens, token_words
 from apps.console.waves.cards import finished_lines, head_html
 from apps.events.models import Event
 from apps.fleet.domain.outcome import outcome_of
@@ -87,6 +87,7 @@ def wave_numbers(view: View, moment: Moment) -> Fragment:
         groups.coordination(group),
         groups.balance(group),
         groups.scaling(group),
+        cost(ledger_of(Agent.objects.filter(group=label)).whole, "so far"),
     ]
     context = {"view": view, "strip": strip, "span": span}
     return Fragment.simple(render_to_string("console/waves/numbers.html", context))

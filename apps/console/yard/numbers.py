@@ -36,7 +36,7 @@ def strip(view: View, moment: Moment) -> list[Number]:
         groups.balance(totals),
         groups.scaling(totals),
         used(totals, WINDOW_WORDS[view.window_word]),
-        cost(moment.ledger.whole, links.SPENDING),
+        cost(moment.ledger.whole, "of open waves", links.SPENDING),
     ]
 
 
