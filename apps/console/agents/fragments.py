@@ -13,7 +13,15 @@ from apps.console import display
 from apps.console.agents.facts import facts_of
 from apps.console.agents.numbers import numbers_of
 from apps.console.agents.rows import ROW_FIELDS, VERBS, word_of
-from apps.console.agents.selection import FIGURE_SORTS, by_cost, by_figure, chips, in_order, is_filtered, matching
+from apps.console.agents.selection import (
+    FIGURE_SORTS,
+    by_cost,
+    by_figure,
+    chips,
+    in_order,
+    is_filtered,
+    matching,
+)
 from apps.console.agents.table import table_of
 from apps.console.charts import agent_chart_data
 from apps.console.moment import Moment, count_states
@@ -66,7 +74,9 @@ def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> tuple[list[A
     if sort in FIGURE_SORTS or sort == "cost":
         pks = set(agents.values_list("pk", flat=True))
         is_cost = sort == "cost"
-        order = by_cost(ledger_of(agents), pks) if is_cost else by_figure(sort, moment.snapshot(view.window), pks)
+        order = (
+            by_cost(ledger_of(agents), pks) if is_cost else by_figure(sort, moment.snapshot(view.window), pks)
+        )
         page = Paginator(order, PAGE).get_page(view.page)
         rows = Agent.objects.only(*ROW_FIELDS).in_bulk(list(page))
         return [rows[pk] for pk in page if pk in rows], page

@@ -133,12 +133,10 @@ def figures(measures: Measures) -> dict[str, float]:
         if measured.shape != "values":
             found[name] = measured.amount
         elif measured.sketch is not None:
+            found[f"{name}/count"] = float(measured.count)
             middle, high = measured.sketch.quantiles(0.5, 0.95)
-            found |= {
-                f"{name}/count": float(measured.count),
-                f"{name}/p50": middle or 0.0,
-                f"{name}/p95": high or 0.0,
-            }
+            if middle is not None and high is not None:  # who sends no buckets has no percentiles, not zeros
+                found |= {f"{name}/p50": middle, f"{name}/p95": high}
     return found
 
 
