@@ -32,6 +32,20 @@ def group_of(snapshot: Snapshot | None, kind: str, name: str) -> GroupFigures | 
     return snapshot.groups.get(f"{kind}:{name}") if snapshot else None
 
 
+def all_of(group: GroupFigures | None, span: str, p95_target: float | None) -> list[Number]:
+    """In the order of attention: what was done, what went wrong with it, how well it was done together."""
+    return [
+        throughput(group, span),
+        latency(group, p95_target),
+        lock_wait(group),
+        errors(group),
+        concurrency(group),
+        coordination(group),
+        balance(group),
+        scaling(group),
+    ]
+
+
 def throughput(group: GroupFigures | None, span: str) -> Number:
     if group is None or not group.operations:
         return Number("Throughput", "", display.NONE, "op/s", NONE_REPORTED, means=THROUGHPUT)
@@ -79,7 +93,7 @@ def overhead_pct(group: GroupFigures | None) -> float | None:
 
 def coordination(group: GroupFigures | None) -> Number:
     share = overhead_pct(group)
-    note = NONE_REPORTED if share is None else f"efficiency {display.percent(100 - share)} %"
+    note = NONE_REPORTED if share is None else f"efficiency {display.percent(100 - share)}{display.NARROW}%"
     tone = "bad" if share is not None and share > HIGH_OVERHEAD_PCT else ""
     return Number("Coordination", "", display.percent(share), "%", note, tone, COORDINATION)
 
@@ -87,7 +101,7 @@ def coordination(group: GroupFigures | None) -> Number:
 def balance(group: GroupFigures | None) -> Number:
     even = group.load_balance if group else None
     if group is None or even is None:
-        return Number("Load balance", "", display.NONE, "", "of several agents", means=BALANCE)
+        return Number("Load balance", "", display.NONE, "", "not known yet", means=BALANCE)
     note = f"variation {display.number(group.distribution_variance, 2)}"
     tone = "high" if even < LOW_BALANCE else ""
     return Number("Load balance", "", display.number(even, 2), "", note, tone, BALANCE)

@@ -9,7 +9,6 @@ from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, Fragment, Region, View
 from apps.console.tiles import Number
 from apps.lib.text import plain_text
-from apps.telemetry.domain.figures import GroupFigures
 from apps.telemetry.domain.subjects import KINDS
 from apps.telemetry.snapshot import Snapshot
 
@@ -45,8 +44,8 @@ def compare(view: View, moment: Moment) -> Fragment:
         "kinds": [(key, WORDS[key][1], key == kind) for key in KINDS],
         "query": view.keep("window"),
         "lines": lines,
-        "heads": columns(None, span, None),
-        "whole": columns(snapshot.totals if snapshot else None, span, moment.p95_target),
+        "heads": groups.all_of(None, span, None),
+        "whole": groups.all_of(snapshot.totals if snapshot else None, span, moment.p95_target),
         "agents": snapshot.totals.agents if snapshot else 0,
         "span": span,
     }
@@ -67,22 +66,9 @@ def lines_of(snapshot: Snapshot | None, kind: str, span: str, p95_target: float 
             links.wave(name) if kind == "wave" else PAGES.get(kind, ""),
             links.history_of(f"{kind}:{name}"),
             found[name].agents,
-            columns(found[name], span, p95_target),
+            groups.all_of(found[name], span, p95_target),
         )
         for name in ranked
-    ]
-
-
-def columns(figures: GroupFigures | None, span: str, p95_target: float | None) -> list[Number]:
-    return [
-        groups.throughput(figures, span),
-        groups.latency(figures, p95_target),
-        groups.lock_wait(figures),
-        groups.errors(figures),
-        groups.concurrency(figures),
-        groups.coordination(figures),
-        groups.balance(figures),
-        groups.scaling(figures),
     ]
 
 

@@ -60,11 +60,9 @@ def strip_of(group: GroupFigures | None, span: str) -> list[Number]:
         return []
     return [
         groups.throughput(group, span),
-        groups.concurrency(group),
         groups.lock_wait(group),
         groups.errors(group),
         groups.coordination(group),
-        groups.balance(group),
     ]
 
 

@@ -78,18 +78,13 @@ def wave_numbers(view: View, moment: Moment) -> Fragment:
     """Figures of its agents together."""
     label, span = view.get("wave"), WINDOW_WORDS[view.window_word]
     group = groups.group_of(moment.snapshot(view.window), "wave", label)
-    strip = [
-        groups.throughput(group, span),
-        groups.latency(group, moment.p95_target),
-        groups.lock_wait(group),
-        groups.errors(group),
-        groups.concurrency(group),
-        groups.coordination(group),
-        groups.balance(group),
-        groups.scaling(group),
-        cost(ledger_of(Agent.objects.filter(group=label)).whole, "so far"),
-    ]
-    context = {"view": view, "strip": strip, "span": span}
+    spent = cost(ledger_of(Agent.objects.filter(group=label)).whole, "so far")
+    context = {
+        "view": view,
+        "strip": [*groups.all_of(group, span, moment.p95_target), spent] if group else [spent],
+        "aside": "" if group else f"No agent of it was heard of in {span}",
+        "span": span,
+    }
     return Fragment.simple(render_to_string("console/waves/numbers.html", context))
 
 
