@@ -1,14 +1,16 @@
 """Questions about what was recorded, for the apps above."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 
 from apps.telemetry.domain.measures import COST, TOKENS
 from apps.telemetry.ingest import STREAM
 from apps.telemetry.models import AgentMeasureTotal, AgentModelTotal, AgentTotal, Checkpoint, GroupTotal
+
+Key = TypeVar("Key", int, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +73,32 @@ class Spent:
     cost_usd: float | None = None
 
 
+# By the name of the measure.
 SPENT = {
-    "input": f"{TOKENS}input",
-    "output": f"{TOKENS}output",
-    "cache_read": f"{TOKENS}cache_read",
-    "cache_write": f"{TOKENS}cache_write",
-    "cost_usd": COST,
+    f"{TOKENS}input": "input",
+    f"{TOKENS}output": "output",
+    f"{TOKENS}cache_read": "cache_read",
+    f"{TOKENS}cache_write": "cache_write",
+    COST: "cost_usd",
 }
-# Not named like the fields of the rows that they are sums of.
-_SUMS = {f"all_{field}": Sum("amount", filter=Q(name=name)) for field, name in SPENT.items()}
 
 
 def spent_by_agents(agents: Collection[int] | QuerySet[Any]) -> dict[int, Spent]:
     """What each of these (numbers, or a query for them) ever measured. As exact as `recorded`."""
-    rows = AgentMeasureTotal.objects.filter(agent__in=agents, name__in=SPENT.values())
-    return {agent: Spent(*sums) for agent, *sums in rows.values_list("agent").annotate(**_SUMS).order_by()}
+    rows = AgentMeasureTotal.objects.filter(agent__in=agents, name__in=SPENT)
+    return _spent(rows.values_list("agent", "name", "amount"))
+
+
+def _spent(rows: Iterable[tuple[Key, str, float]]) -> dict[Key, Spent]:
+    found: dict[Key, dict[str, float]] = {}
+    for key, name, amount in rows:
+        found.setdefault(key, {})[SPENT[name]] = amount
+    return {key: Spent(**amounts) for key, amounts in found.items()}
 
 
 def spenders() -> QuerySet[Any]:
     """The numbers of all agents that measured any of it, as a part of other queries."""
-    return AgentMeasureTotal.objects.filter(name__in=SPENT.values()).values("agent")
+    return AgentMeasureTotal.objects.filter(name__in=SPENT).values("agent")
 
 
 def spent_by_models(agents: Collection[int] | QuerySet[Any] | None = None) -> dict[str, Spent]:
@@ -98,4 +106,4 @@ def spent_by_models(agents: Collection[int] | QuerySet[Any] | None = None) -> di
     rows = (
         AgentModelTotal.objects.all() if agents is None else AgentModelTotal.objects.filter(agent__in=agents)
     )
-    return {model: Spent(*sums) for model, *sums in rows.values_list("model").annotate(**_SUMS).order_by()}
+    return _spent(rows.filter(name__in=SPENT).values_list("model", "name").annotate(Sum("amount")).order_by())

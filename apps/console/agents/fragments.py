@@ -150,6 +150,6 @@ REGIONS = (
     Region("agent_facts", agent_facts, ("pk",), CHANGES),
     Region("agent_numbers", agent_numbers, ("window", "pk"), CHANGES | {"telemetry"}),
     Region("agent_charts", agent_charts, ("window", "pk"), frozenset({"telemetry"})),
-    Region("agent_spending", agent_spending, ("pk",), CHANGES),
+    Region("agent_spending", agent_spending, ("pk",), CHANGES | {"telemetry"}),
     Region("agent_events", agent_events, ("pk",), CHANGES),
 )

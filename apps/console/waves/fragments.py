@@ -165,7 +165,7 @@ REGIONS = (
     Region("waves_table", waves_table, ("state", "page"), CHANGES),
     Region("wave_head", wave_head, ("wave",), CHANGES),
     Region("wave_numbers", wave_numbers, ("window", "wave"), frozenset({"telemetry"})),
-    Region("wave_spending", wave_spending, ("wave",), CHANGES),
+    Region("wave_spending", wave_spending, ("wave",), CHANGES | {"telemetry"}),
     Region("wave_steps", wave_steps, ("wave",), CHANGES),
     Region(
         "wave_agents", wave_agents, ("window", "wave", "state", "q", "sort", "page"), CHANGES | {"telemetry"}
