@@ -17,6 +17,7 @@ from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
 from apps.fleet.models import LIVE, Agent, Host
 from apps.fleet.readings import promised_to, reading_of
+from apps.fleet.spending import Ledger, ledger_of
 from apps.lib.redis import RedisUnavailable, connection, typed_errors
 from apps.telemetry import agent_charts
 from apps.telemetry import snapshot as snapshots
@@ -98,6 +99,11 @@ class Moment:
         """Number of agents by wave label and state, in open waves and of live agents anywhere."""
         labels = [wave.label for wave in self.open_waves]
         return count_states(Agent.objects.filter(Q(group__in=labels) | Q(state__in=LIVE)))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What the agents of open waves used up."""
+        return ledger_of(Agent.objects.filter(group__in=[wave.label for wave in self.open_waves]))
 
     @cached_property
     def progress(self) -> dict[int, Progress]:

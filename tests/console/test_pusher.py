@@ -206,7 +206,7 @@ def test_it_pauses_a_page_and_catches_it_up_when_it_goes_on(agents):
 
 def test_it_renders_again_only_what_a_hint_concerns(agents):
     async def scenario(pusher: Pusher) -> None:
-        opened(pusher, view("yard_numbers"), view("repositories_list"), view("yard_numbers", window="1m"))
+        opened(pusher, view("yard_numbers"), view("yard_finished"), view("yard_numbers", window="1m"))
         await pusher.turn()
         pusher.take_hints([Hint("telemetry", 300)])
         assert pusher.stale == {view("yard_numbers")}
@@ -215,7 +215,7 @@ def test_it_renders_again_only_what_a_hint_concerns(agents):
 
         assert pusher.stale == {
             view("yard_numbers"),
-            view("repositories_list"),
+            view("yard_finished"),
             view("yard_numbers", window="1m"),
         }
 

@@ -52,6 +52,7 @@ ENDPOINTS = [
     ("GET", "/repositories/{name}", None, Role.VIEWER, 200),
     ("GET", "/events", None, Role.VIEWER, 200),
     ("GET", "/service-levels", None, Role.VIEWER, 200),
+    ("GET", "/spending", None, Role.VIEWER, 200),
     ("GET", "/alerts", None, Role.VIEWER, 200),
     ("GET", "/alerts/watch", None, Role.VIEWER, 200),
     ("GET", "/alerts/{pk}", None, Role.VIEWER, 200),

@@ -13,14 +13,24 @@ from apps.console import display
 from apps.console.agents.facts import facts_of
 from apps.console.agents.numbers import numbers_of
 from apps.console.agents.rows import ROW_FIELDS, VERBS, word_of
-from apps.console.agents.selection import FIGURE_SORTS, by_figure, chips, in_order, is_filtered, matching
+from apps.console.agents.selection import (
+    FIGURE_SORTS,
+    by_cost,
+    by_figure,
+    chips,
+    in_order,
+    is_filtered,
+    matching,
+)
 from apps.console.agents.table import table_of
 from apps.console.charts import agent_chart_data
 from apps.console.moment import Moment, count_states
 from apps.console.regions import Fragment, Region, View
+from apps.console.spending.card import spending_card
 from apps.events.models import Event
 from apps.fleet.domain.outcome import outcome_of
 from apps.fleet.models import Agent
+from apps.fleet.spending import ledger_of, spending_of
 from apps.lib.text import plain_text
 
 PAGE = 100
@@ -36,7 +46,8 @@ def agents_table(view: View, moment: Moment) -> Fragment:
 def agents_fragment(view: View, moment: Moment, counts: Counter[str], *, short: bool) -> Fragment:
     """A page of the agents that match, with its rows as parts."""
     rows, shown = page_of(Agent.objects.filter(matching(view)), view, moment)
-    table = table_of(rows, view, moment, short=short)
+    ledger = ledger_of(Agent.objects.filter(pk__in=[agent.pk for agent in rows]))
+    table = table_of(rows, view, moment, ledger, short=short)
     tools = render_to_string("console/chips.html", {"chips": chips(counts, view), "query": kept(view)})
     context = {
         "view": view,
@@ -60,8 +71,12 @@ def kept(view: View, *more: str) -> QueryDict:
 def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> tuple[list[Agent], Page[Any]]:
     """The rows of the page that the view asks for, in its order, and that page's place among the others."""
     sort = view.get("sort")
-    if sort in FIGURE_SORTS:
-        order = by_figure(sort, moment.snapshot(view.window), set(agents.values_list("pk", flat=True)))
+    if sort in FIGURE_SORTS or sort == "cost":
+        pks = set(agents.values_list("pk", flat=True))
+        is_cost = sort == "cost"
+        order = (
+            by_cost(ledger_of(agents), pks) if is_cost else by_figure(sort, moment.snapshot(view.window), pks)
+        )
         page = Paginator(order, PAGE).get_page(view.page)
         rows = Agent.objects.only(*ROW_FIELDS).in_bulk(list(page))
         return [rows[pk] for pk in page if pk in rows], page
@@ -112,6 +127,11 @@ def agent_numbers(view: View, moment: Moment) -> Fragment:
     return Fragment.simple(render_to_string("console/agents/numbers.html", context))
 
 
+def agent_spending(view: View, moment: Moment) -> Fragment:
+    agent = agent_of(view)
+    return spending_card(view, spending_of(agent), Agent.objects.filter(pk=agent.pk))
+
+
 def agent_events(view: View, moment: Moment) -> Fragment:
     events = Event.objects.about("agent", int(view.get("pk") or 0)).newest_first()[:EVENTS]
     return Fragment.simple(render_to_string("console/events/feed.html", {"view": view, "events": events}))
@@ -130,5 +150,6 @@ REGIONS = (
     Region("agent_facts", agent_facts, ("pk",), CHANGES),
     Region("agent_numbers", agent_numbers, ("window", "pk"), CHANGES | {"telemetry"}),
     Region("agent_charts", agent_charts, ("window", "pk"), frozenset({"telemetry"})),
+    Region("agent_spending", agent_spending, ("pk",), CHANGES | {"telemetry"}),
     Region("agent_events", agent_events, ("pk",), CHANGES),
 )

@@ -8,7 +8,9 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
 from apps.console import display, links
+from apps.console.spending.numbers import price_or_tokens, token_words
 from apps.fleet.domain.outcome import outcome_of
+from apps.fleet.domain.spending import NOTHING_TOLD, Spending
 from apps.fleet.models import Agent, Desired, State
 from apps.lib.text import plain_text
 from apps.telemetry.snapshot import AgentFigures
@@ -27,7 +29,6 @@ ROW_FIELDS = (
     "activity",
     "memory_bytes",
     "memory_budget_mb",
-    "cost_usd",
     "restarts",
 )
 MAX_CACHED = 5_000
@@ -57,10 +58,17 @@ class Row:
     memory_share: int
     memory_tone: str
     cost: str
+    cost_words: str
     verbs: str
 
 
-def row_of(agent: Agent, figures: AgentFigures | None, label: str, p95_target: float | None = None) -> Row:
+def row_of(
+    agent: Agent,
+    figures: AgentFigures | None,
+    label: str,
+    p95_target: float | None = None,
+    spending: Spending = NOTHING_TOLD,
+) -> Row:
     sign, tone = display.STATE_SIGNS[outcome_of(agent.state, agent.desired)]
     memory = ((figures.memory if figures else 0) or agent.memory_bytes) if agent.is_live else None
     share = display.share(memory, agent.memory_budget_mb * display.MB)
@@ -86,7 +94,8 @@ def row_of(agent: Agent, figures: AgentFigures | None, label: str, p95_target: f
         memory=display.size_text(memory) if memory else display.NONE,
         memory_share=share,
         memory_tone="high" if share >= HIGH_MEMORY_PCT else "",
-        cost=display.money(agent.cost_usd),
+        cost=price_or_tokens(spending),
+        cost_words=token_words(spending),
         verbs=verbs_of(agent),
     )
 

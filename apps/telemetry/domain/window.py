@@ -35,6 +35,6 @@ WINDOWS = {
         Window(60, SECOND, point=1, every=1),
         Window(300, SECOND, point=5, every=5),
         Window(3_600, TEN, point=30, every=15),
-        Window(86_400, SPAN, point=900, every=60),
+        Window(86_400, SPAN, point=300, every=60),
     )
 }
