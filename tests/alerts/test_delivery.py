@@ -170,7 +170,7 @@ def test_a_job_that_takes_too_long_is_a_failure_like_any_other(monkeypatch):
     def endless(*arguments, **options):
         raise JobTimeoutException("Task exceeded maximum timeout value (60 seconds)")
 
-    monkeypatch.setattr(delivering, "send", endless)
+    monkeypatch.setattr(delivering, "send_apart", endless)
     delivery = make_destination().deliveries.create(created_at=now(), due_at=now())
 
     attempt(delivery)
