@@ -78,17 +78,16 @@ class Process:
         return int(line.split()[1]) * 1024
 
 
-class GatewayProcess(Process):
+class ServerProcess(Process):
+    """Daphne with one of our ASGI applications."""
+
+    module: str
+
     def __init__(self, redis_url: str, port: int | None = None) -> None:
         self.port = port or free_port()
-        module = "controlplane.asgi_gateway:application"
         where = ["-v", "0", "-b", "127.0.0.1", "-p", str(self.port)]
-        super().__init__("-m", "daphne", *where, module, redis_url=redis_url)
-        wait_until(self.listens, what="the gateway listens")
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws/v1/agents/"
+        super().__init__("-m", "daphne", *where, self.module, redis_url=redis_url)
+        wait_until(self.listens, seconds=60, what="it listens")
 
     def listens(self) -> bool:
         if self.child.poll() is not None:
@@ -96,6 +95,14 @@ class GatewayProcess(Process):
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             return True
         return False
+
+
+class GatewayProcess(ServerProcess):
+    module = "controlplane.asgi_gateway:application"
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws/v1/agents/"
 
 
 class TelemetryProcess(Process):
