@@ -39,8 +39,8 @@ def add_destination(
 
 
 def refuse_bad(name: str, url: str, least: str) -> None:
-    if not 1 <= len(name) <= 80:
-        raise AlertRefused("A destination's name has 1 to 80 characters.")
+    if not 1 <= len(name) <= 80 or not name.isprintable():
+        raise AlertRefused("A destination's name has 1 to 80 characters on one line.")
     if least not in list(Severity):
         raise AlertRefused(f"The least severity is one of {', '.join(Severity)}.")
     if Destination.objects.count() >= MOST_DESTINATIONS:
