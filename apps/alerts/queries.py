@@ -11,9 +11,13 @@ STALE = timedelta(seconds=15)  # rules are evaluated every two seconds
 
 def silenced(alerts: Iterable[Alert], silences: Iterable[Silence]) -> dict[int, Silence]:
     """The silence that ends last of each alert that has one, by the alert's primary key."""
+    longest = {(one.rule_id, one.subject_id): one for one in sorted(silences, key=lambda one: one.until)}
     found: dict[int, Silence] = {}
-    for silence in sorted(silences, key=lambda one: one.until):
-        found.update({alert.pk: silence for alert in alerts if silence.covers(alert)})
+    for alert in alerts:
+        covering = [longest.get((alert.rule_id, subject)) for subject in (alert.subject_id, None)]
+        found.update(
+            {alert.pk: max(filter(None, covering), key=lambda one: one.until)} if any(covering) else {}
+        )
     return found
 
 

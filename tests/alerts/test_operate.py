@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from apps.access.exceptions import NotAllowed
-from apps.alerts.actions import destinations, operate
+from apps.alerts.actions import destinations, operate, tidy
 from apps.alerts.actions.rules import edit_rule, make_rule, remove_rule, reset_rule
 from apps.alerts.actions.tidy import forget_old_alerts
 from apps.alerts.domain.rules import DEFAULTS
@@ -261,3 +261,18 @@ def test_what_is_old_is_forgotten_and_what_is_open_never(settings):
     assert forget_old_alerts(now=now(), limit=10) == 1
 
     assert (Alert.objects.count(), Silence.objects.count(), Delivery.objects.count()) == (2, 1, 1)
+
+
+def test_of_what_is_over_a_bounded_number_is_kept_the_newest(monkeypatch):
+    monkeypatch.setattr(tidy, "MOST_KEPT", 3)
+    rule, at = own_rule("errors"), now()
+    for minutes in range(8):
+        make_alert(rule=rule, state="resolved", resolved_at=at - timedelta(minutes=minutes))
+    make_alert("slow", pending_at=at - timedelta(days=1))
+
+    removed = [forget_old_alerts(now=at, limit=4) for _ in range(3)]
+
+    assert removed == [4, 1, 0]
+    kept = Alert.objects.filter(state="resolved").values_list("resolved_at", flat=True)
+    assert min(kept) == at - timedelta(minutes=2)
+    assert Alert.objects.filter(state="firing").count() == 1
