@@ -207,7 +207,7 @@ def test_destinations_are_for_admins():
         lambda: destinations.add_destination(
             name="x", url="json://a/b", least="info", tells_end=True, **when
         ),
-        lambda: destinations.switch_destination(destination=row, enabled=False, actor=OTTO),
+        lambda: destinations.switch_destination(destination=row, enabled=False, actor=OTTO, now=now()),
         lambda: destinations.remove_destination(destination=row, actor=OTTO),
     ):
         with pytest.raises(NotAllowed, match="the role admin is needed"):
@@ -220,7 +220,7 @@ def test_a_destination_s_address_is_in_no_event():
         name="hook", url="jsons://example.org/very-secret", least="info", tells_end=True, actor=ADA, now=now()
     )
     destinations.try_destination(destination=row, actor=ADA, now=now())
-    destinations.switch_destination(destination=row, enabled=False, actor=ADA)
+    destinations.switch_destination(destination=row, enabled=False, actor=ADA, now=now())
     destinations.remove_destination(destination=row, actor=ADA)
 
     assert kinds() == [f"destination.{word}" for word in ("added", "tested", "switched", "removed")]

@@ -11,7 +11,7 @@ from apps.access.roles import require
 from apps.alerts.actions.watch import end_all_of, fields_of
 from apps.alerts.domain.rules import DEFAULTS, BadRule, RuleSpec, check, in_words
 from apps.alerts.exceptions import AlertRefused
-from apps.alerts.models import Rule
+from apps.alerts.models import Delivery, DeliveryState, Rule
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import Actor, Role
 
@@ -81,7 +81,9 @@ def remove_rule(*, rule: Rule, actor: Actor, now: datetime) -> None:
     if rule.key in BY_KEY:
         raise AlertRefused(f"{rule.key} is one of the yard's own rules: switch it off instead.")
     record(Fact("rule.removed", actor, f"Rule {rule.key} removed: {rule.words}", subject=rule.key))
+    untold = [row.pk for row in Delivery.objects.filter(state=DeliveryState.WAITING, alerts__rule=rule)]
     rule.delete()
+    Delivery.objects.filter(pk__in=untold, alerts=None).delete()  # a message about nothing is a test message
 
 
 def refuse_bad(spec: RuleSpec) -> None:

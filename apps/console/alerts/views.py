@@ -206,7 +206,7 @@ def test(row: Destination, actor: Actor) -> str:
 
 
 def switch(row: Destination, actor: Actor, *, enabled: bool) -> str:
-    destination_actions.switch_destination(destination=row, enabled=enabled, actor=actor)
+    destination_actions.switch_destination(destination=row, enabled=enabled, actor=actor, now=now())
     return f"{row.name} is told of alerts again." if enabled else f"{row.name} is told of nothing."
 
 
