@@ -1,10 +1,14 @@
 """The alerts' pages: what stands where, what can be done, and what is told when nobody watches."""
 
+import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
+from django.db import transaction
 
 from apps.alerts.actions.watch import note_evaluation
+from apps.alerts.domain.metrics import METRICS
 from apps.alerts.models import Alert, AlertPoint, Destination, Rule, Silence
 from apps.console.alerts.rows import figure
 from apps.events.models import Event
@@ -157,6 +161,41 @@ def test_an_alert_of_a_wave_or_host_shows_its_own_agents_worst_first_and_what_to
     assert f"This {scope} alone" in page
     button = "/waves/w7/do/pause" if scope == "wave" else f"/hosts/{about.pk}/do/drain"
     assert f'hx-post="{button}"' in page
+
+
+def subject_of(scope: str) -> tuple[int, str]:
+    if scope == "yard":
+        return 0, "the yard"
+    wave = make_wave("w7")
+    agent = make_member(wave, state="busy", workspace_path="/srv/w7")
+    make_member(wave, state="failed")
+    about = {"agent": agent, "wave": wave, "host": agent.host}[scope]
+    return about.pk, str(about)
+
+
+@pytest.mark.parametrize(
+    ("metric", "scope"), [(metric.key, scope) for metric in METRICS.values() for scope in metric.scopes]
+)
+def test_everything_that_its_card_offers_is_there_and_does_what_it_says(operator, metric, scope):
+    pk, name = subject_of(scope)
+    alert = make_alert(rule=make_rule("slow", metric=metric, scope=scope), subject_id=pk, subject=name)
+
+    card = (
+        text_of(operator, f"/alerts/{alert.pk}/").split('aria-label="What to do"')[1].split("</section>")[0]
+    )
+    links, posts = re.findall(r'href="([^"]+)"', card), re.findall(r'hx-post="([^"]+)"', card)
+
+    assert links
+    assert (scope == "yard") == (not posts)
+    for link in links:
+        assert operator.get(unescape(link)).status_code == 200, link
+    for post in posts:
+        saved = transaction.savepoint()
+        events = Event.objects.count()
+        answer = operator.post(post, headers={"HX-Request": "true"})
+        assert answer.status_code == 204, (post, answer.get("HX-Trigger"))
+        assert Event.objects.count() > events, post
+        transaction.savepoint_rollback(saved)
 
 
 def test_a_rule_has_a_choice_of_scope_where_its_metric_has(operator):

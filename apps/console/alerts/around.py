@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Q
 
 from apps.alerts.domain.metrics import METRICS, Scope
+from apps.alerts.domain.rules import Comparison
 from apps.alerts.models import Alert
 from apps.alerts.readings import LEAST_OPERATIONS
 from apps.console import display, links
@@ -52,7 +53,8 @@ def chart_data(alert: Alert, moment: Moment) -> str:
     times, values = live_lines(alert, moment) or points_of(alert)
     word = f"threshold {figure(alert.threshold, alert.rule.unit)}"
     lines = {METRICS[alert.rule.metric].title: rounded(values)}
-    data: dict[str, Any] = {"lines": lines, "target": alert.threshold, "word": word}
+    under = alert.rule.comparison == Comparison.ABOVE  # the line is on the other side
+    data: dict[str, Any] = {"lines": lines, "target": alert.threshold, "word": word, "under": under}
     return compact({"times": times, "alert": data, "empty": "too short for a chart so far"})
 
 
@@ -80,11 +82,14 @@ def points_of(alert: Alert) -> Series:
 
 
 def concerned(alert: Alert, moment: Moment) -> list[Concerned]:
-    if alert.scope == Scope.YARD:
-        return by_figures(alert.rule.metric, moment)
-    if alert.scope in (Scope.WAVE, Scope.HOST) and alert.rule.metric in OWN_VALUES:
-        return by_figures(alert.rule.metric, moment, within(alert))
+    if is_ranked(alert):
+        return by_figures(alert.rule.metric, moment, None if alert.scope == Scope.YARD else within(alert))
     return [concerned_agent(agent, memory(agent)) for agent in agents_of(alert)]
+
+
+def is_ranked(alert: Alert) -> bool:
+    """Whether its agents are told apart by figures of their own."""
+    return alert.scope == Scope.YARD or (alert.scope != Scope.AGENT and alert.rule.metric in OWN_VALUES)
 
 
 def within(alert: Alert) -> set[int]:
