@@ -99,8 +99,8 @@ CARDS: dict[str, Card] = {
         ),
     ),
     "heartbeat_age": Card(
-        "Nothing is heard of the host: its process (“manage.py runhost”) ended, the machine is down or doesn't reach the "
-        "database. Its agents may run on; nobody looks after them.",
+        "Nothing is heard of the host: its process (“manage.py runhost”) ended, the machine is down or doesn't reach "
+        "the database. Its agents may run on; nobody looks after them.",
         (
             Step("See when it was heard of last.", "hosts"),
             Step("Start “manage.py runhost” there: it finds its agents again."),
