@@ -35,7 +35,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], Any], *, seconds: float = 15.0, what: str = "") -> Any:
+def wait_until(condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "") -> Any:
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
@@ -66,7 +66,7 @@ class Process:
 
     def terminate(self) -> int:
         self.child.send_signal(signal.SIGTERM)
-        return self.child.wait(timeout=15)
+        return self.child.wait(timeout=60)
 
     def output(self) -> str:
         self.log.seek(0)
@@ -87,7 +87,7 @@ class ServerProcess(Process):
         self.port = port or free_port()
         where = ["-v", "0", "-b", "127.0.0.1", "-p", str(self.port)]
         super().__init__("-m", "daphne", *where, self.module, redis_url=redis_url)
-        wait_until(self.listens, seconds=60, what="it listens")
+        wait_until(self.listens, what="it listens")
 
     def listens(self) -> bool:
         if self.child.poll() is not None:
@@ -126,7 +126,7 @@ class AgentClient:
     def __exit__(self, *_: object) -> None:
         self.opening.__exit__(None, None, None)
 
-    def receive(self, timeout: float = 10.0) -> dict[str, Any]:
+    def receive(self, timeout: float = 30.0) -> dict[str, Any]:
         data = self.socket.recv(timeout=timeout)
         return msgspec.json.decode(data) if isinstance(data, str) else msgspec.msgpack.decode(data)
 
@@ -138,7 +138,7 @@ class AgentClient:
     def send_raw(self, message: Any, *, text: bool = False) -> None:
         self.socket.send(msgspec.json.encode(message).decode() if text else msgspec.msgpack.encode(message))
 
-    def close_code(self, timeout: float = 10.0) -> int | None:
+    def close_code(self, timeout: float = 30.0) -> int | None:
         """Reads on until the other side closes."""
         with suppress(ConnectionClosed):
             while True:

@@ -81,14 +81,14 @@ def test_agents_go_on_nothing_is_counted_twice_and_the_viewer_is_caught_up(
         with load(gateway, make_agent, count=3, pause=0.01) as senders:
             for _ in range(2):
                 seen = viewer.operations
-                wait_until(lambda seen=seen: viewer.operations > seen, seconds=60, what="figures are pushed")
+                wait_until(lambda seen=seen: viewer.operations > seen, what="figures are pushed")
                 cut_off = viewer.cut_off
                 web.kill()
                 wait_until(lambda cut_off=cut_off: viewer.cut_off > cut_off, what="the viewer notices")
                 progress(senders)
                 web = WebProcess(redis_server.url, web.port)
         acknowledged = sum(sender.acknowledged for sender in senders)
-        wait_until(lambda: viewer.operations == acknowledged, seconds=60, what="the viewer is caught up")
+        wait_until(lambda: viewer.operations == acknowledged, what="the viewer is caught up")
         assert viewer.connected >= 3
         assert telemetry.terminate() == 0, telemetry.output()
     finally:
