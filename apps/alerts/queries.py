@@ -14,10 +14,10 @@ def silenced(alerts: Iterable[Alert], silences: Iterable[Silence]) -> dict[int, 
     longest = {(one.rule_id, one.subject_id): one for one in sorted(silences, key=lambda one: one.until)}
     found: dict[int, Silence] = {}
     for alert in alerts:
-        covering = [longest.get((alert.rule_id, subject)) for subject in (alert.subject_id, None)]
-        found.update(
-            {alert.pk: max(filter(None, covering), key=lambda one: one.until)} if any(covering) else {}
-        )
+        keys = (alert.rule_id, alert.subject_id), (alert.rule_id, None)
+        covering = [longest[key] for key in keys if key in longest]
+        if covering:
+            found[alert.pk] = max(covering, key=lambda one: one.until)
     return found
 
 
