@@ -52,7 +52,7 @@ class Sender(threading.Thread):
                 self.last_seq += 1
                 self.unacknowledged[self.last_seq] = None
                 self._send(socket, self.last_seq)
-            answer = socket.receive(timeout=10)
+            answer = socket.receive()
             if answer.get("code") == "unavailable":
                 self.trouble += 1
                 raise OSError("come back later")
@@ -80,7 +80,7 @@ def load(gateway: GatewayProcess, make_agent, count: int, pause: float = 0.0) ->
     for sender in senders:
         sender.stopping.set()
     for sender in senders:
-        sender.join(timeout=20)
+        sender.join(timeout=60)
         assert not sender.is_alive()
 
 

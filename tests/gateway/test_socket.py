@@ -116,9 +116,7 @@ def test_it_closes_the_socket_when_the_agent_ends(gateway, make_agent):
         client.receive()
         agent.state = State.FAILED
         agent.save()
-        started = time.monotonic()
         assert client.close_code() == 4401
-        assert time.monotonic() - started < 5
 
 
 def test_a_token_counts_for_its_own_agent_whatever_the_frame_says(gateway, make_agent):

@@ -69,7 +69,10 @@ CARDS: dict[str, Card] = {
     ),
     "coordination_overhead": Card(
         "Much of the operation time goes into coordination instead of work.",
-        (Step("Batch more, poll less, and use fewer agents on one part of the repository.", "waves"),),
+        (
+            Step("See who waits longest for others, and for what.", "waiting"),
+            Step("Batch more, poll less, and use fewer agents on one part of the repository.", "waves"),
+        ),
     ),
     "auto_resolution": Card(
         "Changes conflict in ways that only a person can resolve.",
@@ -96,11 +99,11 @@ CARDS: dict[str, Card] = {
         ),
     ),
     "heartbeat_age": Card(
-        "Nothing is heard of the host: its `runhost` process ended, the machine is down or doesn't reach the database. "
-        "Its agents may run on; nobody looks after them.",
+        "Nothing is heard of the host: its process (“manage.py runhost”) ended, the machine is down or doesn't reach "
+        "the database. Its agents may run on; nobody looks after them.",
         (
             Step("See when it was heard of last.", "hosts"),
-            Step("Start `manage.py runhost` there: it finds its agents again."),
+            Step("Start “manage.py runhost” there: it finds its agents again."),
             Step("Give the host no new agents until it is back.", "host"),
         ),
     ),

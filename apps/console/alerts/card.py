@@ -51,6 +51,8 @@ def advice_of(alert: Alert, *, acts: bool) -> list[Advice]:
             found.append(Advice(step.text, [Offer(*LINKS[step.act])]))
         else:
             found.append(Advice(step.text, []))
+    if alert.scope != Scope.YARD and alert.scope not in {step.act for step in CARDS[alert.rule.metric].steps}:
+        found.append(Advice(f"This {alert.scope} alone: look at it, and hold it back meanwhile.", own))
     return found
 
 

@@ -63,10 +63,10 @@ class Tally:
     def _add_kinds(self, samples: Sequence[Sample]) -> None:
         kinds = Counter([sample.kind for sample in samples])
         self.kinds = added_up(self.kinds, kinds, MAX_KINDS)
-        for kind in kinds:
-            if is_coordination(kind):
-                spent = sum(sample.ms for sample in samples if sample.kind == kind)
-                self.coordination_ms = (self.coordination_ms or 0.0) + spent
+        coordinating = {kind for kind in kinds if is_coordination(kind)}
+        if coordinating:
+            spent = sum(sample.ms for sample in samples if sample.kind in coordinating)
+            self.coordination_ms = (self.coordination_ms or 0.0) + spent
 
     def add_wait(self, kind: str, wait_ms: float) -> None:
         self.waits = added_up(self.waits, {kind: wait_ms}, MAX_WAIT_KINDS)
