@@ -17,7 +17,7 @@ from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
 from apps.fleet.models import LIVE, Agent, Host
 from apps.fleet.readings import promised_to, reading_of
-from apps.lib.redis import RedisUnavailable, connection, typed_errors
+from apps.lib.redis import RedisUnavailable
 from apps.telemetry import agent_charts
 from apps.telemetry import snapshot as snapshots
 from apps.telemetry.agent_charts import AgentCharts
@@ -46,7 +46,7 @@ class Moment:
     def snapshot(self, window: int) -> Snapshot | None:
         """The latest figures of that window in seconds; None when there are none (yet), or Redis is away."""
         if window not in self._snapshots:
-            self._snapshots[window] = self._figures(lambda: read_snapshot(window))
+            self._snapshots[window] = self._figures(lambda: snapshots.read(window, READ_SECONDS))
         return self._snapshots[window]
 
     def agent_charts(self, pk: int, window: int) -> AgentCharts | None:
@@ -150,10 +150,3 @@ def count_states(agents: QuerySet[Agent]) -> dict[str, Counter[str]]:
     for group, state, count in agents.order_by().values_list("group", "state").annotate(Count("id")):
         counts.setdefault(group, Counter())[state] = count
     return counts
-
-
-def read_snapshot(window: int) -> Snapshot | None:
-    """Raises RedisUnavailable."""
-    with typed_errors():
-        data = connection(read_timeout=READ_SECONDS, connect_timeout=READ_SECONDS).get(snapshots.key(window))
-    return snapshots.decode(data) if isinstance(data, bytes) else None
