@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +23,7 @@ from apps.telemetry import agent_charts
 from apps.telemetry import snapshot as snapshots
 from apps.telemetry.agent_charts import AgentCharts
 from apps.telemetry.domain.service_levels import Targets
+from apps.telemetry.queries import Spent, spent
 from apps.telemetry.service_levels import configured_targets
 from apps.telemetry.snapshot import Snapshot
 from apps.waves.domain.progress import Progress
@@ -42,6 +44,14 @@ class Moment:
         self.now = now
         self._snapshots: dict[int, Snapshot | None] = {}
         self._redis_is_away = False
+        self._agents: dict[int, Agent | None] = {}
+        self._spent: dict[int, Spent] = {}
+
+    def with_new_figures(self, now: datetime) -> "Moment":
+        """The rows that were read so far, and figures to be read anew."""
+        later = copy(self)
+        later.now, later._snapshots, later._redis_is_away = now, {}, False
+        return later
 
     def snapshot(self, window: int) -> Snapshot | None:
         """The latest figures of that window in seconds; None when there are none (yet), or Redis is away."""
@@ -52,6 +62,18 @@ class Moment:
     def agent_charts(self, pk: int, window: int) -> AgentCharts | None:
         """The lines of one agent; None when there are none (yet), or Redis is away."""
         return self._figures(lambda: agent_charts.read(pk, window, READ_SECONDS))
+
+    def agent(self, pk: int) -> Agent | None:
+        """With its host; None where there is no such agent."""
+        if pk not in self._agents:
+            self._agents[pk] = Agent.objects.select_related("host").defer("prompt").filter(pk=pk).first()
+        return self._agents[pk]
+
+    def spent(self, pk: int) -> Spent:
+        """What this agent says that it cost so far."""
+        if pk not in self._spent:
+            self._spent[pk] = spent(pk)
+        return self._spent[pk]
 
     def _figures(self, read: Callable[[], Figures | None]) -> Figures | None:
         """None once Redis was away: all that are left to read would wait as long again."""

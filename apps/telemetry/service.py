@@ -150,8 +150,8 @@ class Telemetry:
         self._has_news = False
 
     def _due(self, now: float) -> set[int]:
-        """Windows whose interval is over. Not before its last second has settled, as agents report a few times a second:
-        else throughput always lacked a part of it."""
+        """Windows whose interval is over. Not before its last second has settled, as agents report a few times a
+        second: else throughput always lacked a part of it."""
         intervals = {
             window.seconds: floor_to(now - SETTLING_SECONDS, window.every) for window in WINDOWS.values()
         }

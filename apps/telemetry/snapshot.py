@@ -1,5 +1,5 @@
-"""What the telemetry process publishes, and how readers get it: snapshots of whole seconds, and with each tick the counts
-up to that moment, which take the place of the snapshot's."""
+"""What the telemetry process publishes, and how readers get it: snapshots of whole seconds, and with each tick the
+counts up to that moment, which take the place of the snapshot's."""
 
 from collections.abc import Sequence
 from typing import Any, cast

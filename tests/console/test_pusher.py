@@ -173,7 +173,7 @@ def test_it_drops_a_page_that_was_silent_for_long(agents):
 def test_it_renders_a_view_once_for_all_who_show_it(agents, monkeypatch):
     rendered = []
     real = live.render
-    monkeypatch.setattr(live, "render", lambda views: rendered.extend(views) or real(views))
+    monkeypatch.setattr(live, "render", lambda views, moment: rendered.extend(views) or real(views, moment))
 
     async def scenario(pusher: Pusher) -> None:
         pages = [opened(pusher, view("yard_waves"), view("menu", at="yard")) for _ in range(20)]

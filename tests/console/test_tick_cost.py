@@ -1,6 +1,7 @@
 """What a tick asks of the database while agents work and all of their figures change; bench/dashboard.py times it."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
@@ -9,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.console import live
 from apps.console.catalogue import REGIONS
 from apps.console.live import Tick, Viewer
+from apps.console.moment import Moment
 from apps.events.domain.actor import Role
 from apps.fleet.models import Agent
 from tests.console.figures import made_up_snapshot, publish
@@ -31,7 +33,7 @@ def tick_of(agents: int) -> tuple[int, int]:
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            fragments, _ = live.render(viewer.views)
+            fragments, _ = live.render(viewer.views, Moment(datetime.now(UTC)))
         elements = viewer.changes(fragments)
         viewer.has_been_sent(fragments, tick)
     return len(queries), live.frame_html(Tick(tick, time.time()), elements).count('<tr id="agent-')

@@ -6,7 +6,7 @@ from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
 from apps.console.tiles import Number
 from apps.fleet.models import Agent
-from apps.telemetry.queries import Spent, spent
+from apps.telemetry.queries import Spent
 from apps.telemetry.snapshot import AgentFigures
 
 NO_SAMPLES = "no samples in this span"
@@ -22,7 +22,7 @@ def numbers_of(agent: Agent, view: View, moment: Moment) -> list[Number]:
         lock_wait(figures),
         memory(agent, figures),
         errors(figures),
-        cost(agent),
+        cost(agent, moment),
     ]
 
 
@@ -80,11 +80,11 @@ def errors(figures: AgentFigures | None) -> Number:
     return Number("Errors", "", display.number(figures.errors), "", note, "bad" if figures.errors else "")
 
 
-def cost(agent: Agent) -> Number:
+def cost(agent: Agent, moment: Moment) -> Number:
     """What its output says; what it measured itself where that says nothing, or nothing yet."""
     told: Agent | Spent = agent
     if agent.cost_usd is None and not agent.tokens_out:
-        told = spent(agent.pk)
+        told = moment.spent(agent.pk)
     if told.cost_usd is None and not told.tokens_out:
         return Number("Cost", "", display.NONE, "", "it reports none")
     tokens = f"{display.number(told.tokens_in)} tokens in · {display.number(told.tokens_out)} out"
