@@ -25,7 +25,7 @@ from apps.telemetry.stream import Entry, Stream, format_id, parse_id
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.05  # between two reads, so that a busy stream is read in batches
+GATHER_SECONDS = 0.12  # between two reads, so that a busy stream is read in batches
 SETTLING_SECONDS = 0.3  # from the end of a second until what ended in it has been reported, mostly
 READS_A_TICK = 40  # far behind, buckets are written in between, so that they don't pile up
 RETENTION_SECONDS = 60

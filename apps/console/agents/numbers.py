@@ -1,12 +1,14 @@
 """The numbers at the top of an agent's page."""
 
+from collections.abc import Callable
+
 from apps.console import display
 from apps.console.agents.rows import HIGH_MEMORY_PCT, HIGH_WAIT_PCT, is_met
 from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
 from apps.console.tiles import Number
 from apps.fleet.models import Agent
-from apps.telemetry.queries import Spent
+from apps.telemetry.queries import Spent, spent
 from apps.telemetry.snapshot import AgentFigures
 
 NO_SAMPLES = "no samples in this span"
@@ -22,7 +24,7 @@ def numbers_of(agent: Agent, view: View, moment: Moment) -> list[Number]:
         lock_wait(figures),
         memory(agent, figures),
         errors(figures),
-        cost(agent, moment),
+        cost(agent, moment.spent),
     ]
 
 
@@ -80,11 +82,11 @@ def errors(figures: AgentFigures | None) -> Number:
     return Number("Errors", "", display.number(figures.errors), "", note, "bad" if figures.errors else "")
 
 
-def cost(agent: Agent, moment: Moment) -> Number:
+def cost(agent: Agent, measured: Callable[[int], Spent] = spent) -> Number:
     """What its output says; what it measured itself where that says nothing, or nothing yet."""
     told: Agent | Spent = agent
     if agent.cost_usd is None and not agent.tokens_out:
-        told = moment.spent(agent.pk)
+        told = measured(agent.pk)
     if told.cost_usd is None and not told.tokens_out:
         return Number("Cost", "", display.NONE, "", "it reports none")
     tokens = f"{display.number(told.tokens_in)} tokens in · {display.number(told.tokens_out)} out"

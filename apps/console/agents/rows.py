@@ -1,7 +1,7 @@
 """One agent as a row of a table. Rows that didn't change aren't rendered again."""
 
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import lru_cache
 from html import escape
 
 from django.template.loader import render_to_string
@@ -126,13 +126,12 @@ def now_of(agent: Agent) -> str:
     return f"asks: “{text}”" if agent.state == State.WAITING and text else text
 
 
-@cache
-def pattern(acts: bool, has_spark: bool, has_wait: bool, has_memory: bool) -> str:
-    """The row's template with a mark in place of each value: to fill that in costs a tenth of rendering it."""
-    marks = {name: mark_safe(f"{{{name}}}") for name in NAMES}  # noqa: S308 - a name of ours
-    shown = {"spark": has_spark, "wait_share": has_wait, "memory_share": has_memory}
-    row = marks | {name: "" for name, is_shown in shown.items() if not is_shown}
-    return render_to_string("console/agents/row.html", {"row": row, "acts": acts})
+@lru_cache(maxsize=500)
+def pattern(told: frozenset[str], acts: bool) -> str:
+    """The row's template with a mark in place of each value that there is: to fill these in costs a tenth of
+    rendering it."""
+    marks = {name: mark_safe(f"{{{name}}}") if name in told else "" for name in NAMES}  # noqa: S308 - names of ours
+    return render_to_string("console/agents/row.html", {"row": marks, "acts": acts})
 
 
 _rendered: dict[tuple[int, str, bool], tuple[Row, SafeString]] = {}
@@ -146,10 +145,16 @@ def row_html(row: Row, acts: bool) -> SafeString:
         return known[1]
     if len(_rendered) > MAX_CACHED:
         _rendered.clear()
-    values = {name: escape(str(getattr(row, name))) for name in NAMES}
-    filled = pattern(acts, bool(row.spark), bool(row.wait_share), bool(row.memory_share)).format_map(values)
-    _rendered[key] = row, mark_safe(filled)  # noqa: S308 - a template of ours and values that are escaped
-    return _rendered[key][1]
+    html = filled(row, acts)
+    _rendered[key] = row, html
+    return html
+
+
+def filled(row: Row, acts: bool) -> SafeString:
+    values = {name: value for name in NAMES if (value := getattr(row, name))}
+    marked = pattern(frozenset(values), acts)
+    escaped = {name: escape(str(value)) for name, value in values.items()}
+    return mark_safe(marked.format_map(escaped))  # noqa: S308 - the template's own text, and what is escaped
 
 
 def row_id(pk: int) -> str:
