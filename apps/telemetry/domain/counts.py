@@ -14,22 +14,21 @@ from apps.telemetry.domain.window import Window
 
 @dataclass(slots=True)
 class Counter:
-    """Of one agent. `leaving`: the seconds that leave the window next, oldest first."""
+    """Of one agent. `leaving`: what of it leaves the window before the next snapshot, by second."""
 
     count: Count
-    leaving: list[tuple[int, Tally]]
+    leaving: dict[int, Count]
 
     def left(self, oldest: float) -> Count:
-        """What of them is older than `oldest`, in unix seconds. A second goes bit by bit: under steady work a count
-        would else climb for a second and fall back, again and again."""
+        """What is older than `oldest`, in unix seconds. A second goes bit by bit: under steady work a count would else
+        climb for a second and fall back, again and again."""
         left = Count()
-        for at, tally in self.leaving:
-            share = min(1.0, oldest - at)
-            if share <= 0:
-                break
-            left.operations += int(tally.operations * share)
-            left.errors += int(tally.errors * share)
-            left.induced += int(tally.induced * share)
+        for second, count in self.leaving.items():
+            share = min(1.0, oldest - second)
+            if share > 0:
+                left.operations += int(count.operations * share)
+                left.errors += int(count.errors * share)
+                left.induced += int(count.induced * share)
         return left
 
 
@@ -39,7 +38,7 @@ class Counting:
     def __init__(self, window: Window, end: int, totals: Count, agents: Mapping[int, Counter]) -> None:
         """`end`: the second before which the snapshot ended. What has come of that one is part of the counts."""
         self.window = window
-        self.start = window.start(end)
+        self.start, self.stays = window.leaving(end)
         self.totals = totals
         self.agents = agents
 
@@ -48,8 +47,11 @@ class Counting:
         if second < self.start:
             return
         add_to(self.totals, tally)
-        if agent in self.agents:
-            add_to(self.agents[agent].count, tally)
+        counter = self.agents.get(agent)
+        if counter is not None:
+            add_to(counter.count, tally)
+            if second < self.stays:
+                add_to(counter.leaving.setdefault(second, Count()), tally)
 
     def counts(self, now: float) -> Counts:
         totals, agents = self.totals, {}
@@ -64,6 +66,10 @@ def counted(figures: Figures, more: Iterable[Tally]) -> Count:
     for tally in more:
         add_to(count, tally)
     return count
+
+
+def by_second(tallies: Iterable[tuple[int, Tally]]) -> dict[int, Count]:
+    return {second: Count(tally.operations, tally.errors, tally.induced) for second, tally in tallies}
 
 
 def add_to(count: Count, tally: Tally) -> None:

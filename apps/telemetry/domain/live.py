@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from apps.telemetry.domain import spread
 from apps.telemetry.domain.agent_charts import agent_charts
 from apps.telemetry.domain.charts import charts, sparkline
-from apps.telemetry.domain.counts import Counter, Counting, counted
+from apps.telemetry.domain.counts import Counter, Counting, by_second, counted
 from apps.telemetry.domain.figures import AgentCharts, AgentFigures, Counts, GroupFigures, Snapshot, Totals
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.series import OPEN_SECONDS, SECOND, TEN, Series, floor_to
@@ -168,7 +168,7 @@ class Live:
             {
                 pk: Counter(
                     counted(figures, self.agents[pk].series.not_over(end)),
-                    self.agents[pk].series.rings[SECOND].between(*window.leaving(end)),
+                    by_second(self.agents[pk].series.rings[SECOND].between(*window.leaving(end))),
                 )
                 for pk, figures in snapshot.agents.items()
             },

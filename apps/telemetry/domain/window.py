@@ -23,8 +23,8 @@ class Window:
         return ceil_to(end - self.seconds, self.step)
 
     def leaving(self, end: int) -> tuple[int, int]:
-        """From which second to before which one they leave the window until its next snapshot, if that comes soon
-        enough. None of a coarse window: what it is made of leaves it at once, with a snapshot."""
+        """From which second to before which one they leave the window that ends there, until its next snapshot comes.
+        None of a coarse window: what that is made of leaves with a snapshot."""
         start = self.start(end)
         return start, start + (self.every + SPARE_SECONDS if self.step == SECOND else 0)
 
