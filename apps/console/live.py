@@ -30,6 +30,7 @@ REFRESH_TICKS = 4  # after so many each view is rendered again, whatever was hin
 LEAST_PAUSE = 0.8
 # Figures come once a second and announce themselves: the timer lets them go first, else each second had one push more.
 HINT_GRACE = 1.15
+TOGETHER = 0.6  # of the time after which a view is rendered again: then it is, where others are
 DROP_AFTER = 30.0  # seconds without an acknowledgement
 MAX_VIEWS = 200  # distinct views rendered for all viewers together
 TOPICS = frozenset[str]().union(*(region.topics for region in REGIONS.values()))
@@ -200,8 +201,10 @@ class Pusher:
         return {view for viewer in self.viewers for view in viewer.views}
 
     def _due(self, views: set[View]) -> set[View]:
-        # A little early counts: a view that a hint refreshed just now waits for its own next tick.
-        oldest = time.monotonic() - refresh_seconds() * 0.9
+        # A little early counts: a view that a hint refreshed just now waits for its own next time. Where rows are read
+        # anyhow, it counts the more, so that what has its turn by time has it together with what is hinted.
+        share = TOGETHER if self.stale & views else 0.9
+        oldest = time.monotonic() - refresh_seconds() * share
         return {view for view in views if view in self.stale or self.rendered_at.get(view, 0.0) <= oldest}
 
     def _moment(self, *, anew: bool) -> Moment:

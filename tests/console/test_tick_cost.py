@@ -13,7 +13,7 @@ from apps.console.live import Tick, Viewer
 from apps.console.moment import Moment
 from apps.events.domain.actor import Role
 from apps.fleet.models import Agent
-from tests.console.figures import made_up_snapshot, publish
+from tests.console.figures import made_up_snapshot, publish, publish_counts
 from tests.factories import make_host, make_member, make_wave
 
 pytestmark = pytest.mark.django_db
@@ -56,3 +56,22 @@ def test_it_asks_the_database_as_often_for_100_agents_as_for_8(redis_server):
 
     assert rows >= 100
     assert many == few
+
+
+def test_new_counts_show_without_any_question_to_the_database(redis_server, django_assert_num_queries):
+    members = [make_member(make_wave(size=1, step_size=5)).pk for _ in range(2)]
+    views = [
+        REGIONS["yard_numbers"].view({}, Role.OPERATOR),
+        REGIONS["agent_numbers"].view({"pk": str(members[0])}, Role.OPERATOR),
+    ]
+    made_up = made_up_snapshot(members, ["w1"])
+    publish(made_up)
+    moment = Moment(datetime.now(UTC))
+    live.render(views, moment)
+    publish_counts(made_up, 7)
+
+    with django_assert_num_queries(0):
+        fragments, _ = live.render(views, moment.with_new_figures(datetime.now(UTC)))
+
+    assert f"of {made_up.totals.operations + 7} ·" in fragments[views[0]].html
+    assert f"of {made_up.agents[members[0]].operations + 7} operations" in fragments[views[1]].html
