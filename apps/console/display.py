@@ -108,7 +108,7 @@ def sparkline(values: list[float], width: int = 56, height: int = 16) -> str:
     top = max(values)
     if top <= 0:
         return ""
-    scale, base = (height - 2) / top, height - 0.5  # rounded by cutting off: this is half the cost of a row
+    scale, base = (height - 2) / top, height - 0.5  # the half rounds, as int() cuts off
     places = zip(_places(len(values), width), values, strict=True)
     return " ".join([f"{x}{int(base - value * scale)}" for x, value in places])
 

@@ -81,6 +81,18 @@ def test_at_a_whole_second_counts_are_what_a_snapshot_says(gaps, warm, window):
         assert counts.agents[agent] == Count(figures.operations, figures.errors, figures.induced)
 
 
+def test_what_came_late_leaves_with_its_second():
+    live = Live()
+    report(live, START, "ok")
+    report(live, START + 59.5, *["ok"] * 9, late=59)
+    begun(live, 60, START + 59.6)
+    report(live, START + 59.7, *["ok"] * 10, late=59)
+
+    assert counted(live, 60, START + 59.7) == 20
+    assert counted(live, 60, START + 60.5) == 10
+    assert counted(live, 60, START + 61) == 0
+
+
 @pytest.mark.parametrize("window", [60, 300])
 def test_a_count_under_steady_work_stands_still(window):
     live, seen = Live(), set()

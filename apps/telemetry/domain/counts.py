@@ -69,7 +69,10 @@ def counted(figures: Figures, more: Iterable[Tally]) -> Count:
 
 
 def by_second(tallies: Iterable[tuple[int, Tally]]) -> dict[int, Count]:
-    return {second: Count(tally.operations, tally.errors, tally.induced) for second, tally in tallies}
+    found: dict[int, Count] = {}
+    for second, tally in tallies:
+        add_to(found.setdefault(second, Count()), tally)
+    return found
 
 
 def add_to(count: Count, tally: Tally) -> None:

@@ -168,7 +168,7 @@ class Live:
             {
                 pk: Counter(
                     counted(figures, self.agents[pk].series.not_over(end)),
-                    by_second(self.agents[pk].series.rings[SECOND].between(*window.leaving(end))),
+                    by_second(self.agents[pk].series.between(*window.leaving(end))),
                 )
                 for pk, figures in snapshot.agents.items()
             },

@@ -132,6 +132,11 @@ class Series:
         edge = (tally for at, tally in self.rings[step].since(start) if at < border)
         return chain(edge, (tally for _, tally in self.rings[coarse].since(border)), ten, newest)
 
+    def between(self, start: int, end: int) -> Iterator[tuple[int, Tally]]:
+        """By second; what came late may be a second part of one."""
+        late = ((second, tally) for second, tally in self._open.items() if start <= second < end)
+        return chain(self.rings[SECOND].between(start, end), late)
+
     def not_over(self, end: int) -> Iterator[Tally]:
         """What lies beyond a window that ends there."""
         return (tally for second, tally in self._open.items() if second >= end)
