@@ -1,5 +1,7 @@
 """How figures and states are written for people. Pure: values in, text out. `–` is "no data", never zero."""
 
+from functools import lru_cache
+
 from apps.fleet.domain.health import Health
 
 NONE = "–"
@@ -121,5 +123,13 @@ def sparkline(values: list[float], width: int = 56, height: int = 16) -> str:
     top = max(values)
     if top <= 0:
         return ""
-    step, scale = width / (len(values) - 1), (height - 2) / top
-    return " ".join(f"{i * step:.0f},{height - 1 - value * scale:.0f}" for i, value in enumerate(values))
+    scale, base = (height - 2) / top, height - 0.5  # the half rounds, as int() cuts off
+    places = zip(_places(len(values), width), values, strict=True)
+    return " ".join([f"{x}{int(base - value * scale)}" for x, value in places])
+
+
+@lru_cache(maxsize=8)
+def _places(count: int, width: int) -> list[str]:
+    """Where that many points lie across the line."""
+    step = width / (count - 1)
+    return [f"{place * step:.0f}," for place in range(count)]

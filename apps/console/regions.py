@@ -19,6 +19,7 @@ from apps.events.domain.actor import Role
 WINDOWS = {"1m": 60, "5m": 300, "1h": 3600, "24h": 86_400}
 DEFAULT_WINDOW = "5m"
 WINDOW_WORDS = {"1m": "1 min", "5m": "5 min", "1h": "1 h", "24h": "24 h"}
+COUNTS = "counts"  # the topic of hints that operations were counted, and no more than that
 
 
 def of(pattern: str, default: str = "") -> Callable[[str], str]:

@@ -16,16 +16,17 @@ from apps.telemetry.domain.live import FORGET_SECONDS, Live
 from apps.telemetry.domain.measured import LiveMeasures, PendingMeasures
 from apps.telemetry.domain.pending import EntryId, Pending
 from apps.telemetry.domain.series import TEN, floor_to
-from apps.telemetry.domain.window import WINDOWS, Window
+from apps.telemetry.domain.window import WINDOWS
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.ingest import STREAM, forget_silent
 from apps.telemetry.rebuild import START, began_anew, restored
-from apps.telemetry.snapshot import encode, key
+from apps.telemetry.snapshot import counts_key, encode, key
 from apps.telemetry.stream import Entry, Stream, format_id, parse_id
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.05  # between two reads, so that a busy stream is read in batches
+GATHER_SECONDS = 0.12  # between two reads, so that a busy stream is read in batches
+SETTLING_SECONDS = 0.3  # from the end of a second until what ended in it has been reported, mostly
 READS_A_TICK = 40  # far behind, buckets are written in between, so that they don't pile up
 RETENTION_SECONDS = 60
 BACKOFF_SECONDS = (0.2, 5.0)
@@ -45,7 +46,8 @@ class Telemetry:
         self.mark = Mark()
         self.counted: EntryId = START
         self._replayed = False
-        self._published: dict[int, float] = {}
+        self._published: dict[int, int] = {}  # by window: the interval whose snapshot was published
+        self._has_news = False  # beyond the counts that were published
         self._retained_at = 0.0
 
     def start(self) -> None:
@@ -62,6 +64,7 @@ class Telemetry:
         self.unwritten = PendingMeasures()
         self.stream.position = self.counted
         self._replayed = False
+        self._published = {}
 
     def gather(self, seconds: float) -> None:
         """Waits up to this long for entries, and takes those that came."""
@@ -97,6 +100,7 @@ class Telemetry:
 
     def _feed(self, entries: list[Entry]) -> None:
         for entry in entries:
+            self._has_news = self._has_news or bool(entry.parts)
             if entry.readings:
                 self.live.read(at=entry.at, readings=entry.readings)
                 self.pending.read(entry.id, entry.readings)
@@ -124,20 +128,36 @@ class Telemetry:
         self.stream.trim(counted=last_id)
 
     def _publish(self, now: float) -> None:
-        due = {window.seconds for window in WINDOWS.values() if self._is_due(window, now)}
+        due = self._due(now)
         # Before the snapshots, so that one hint tells readers of both.
         answered = self.desk.answer(self.live, now, due)
-        for seconds in sorted(due):
-            self._published[seconds] = now
+        found: dict[str, bytes] = {}
+        for seconds in due:
             snapshot = self.live.snapshot(seconds, now, tick=int(now / self.tick_seconds))
+            self.live.count_on(snapshot)
             self.measured.show(snapshot)
-            self.stream.client.set(key(seconds), encode(snapshot))
-        for seconds in sorted(due | answered):
-            hints.send(self.stream.client, "telemetry", seconds)
+            found[key(seconds)] = encode(snapshot)
+        if due or self._has_news:
+            found |= {counts_key(seconds): encode(self.live.counts(seconds, now)) for seconds in WINDOWS}
+        with self.stream.client.pipeline(transaction=False) as pipeline:
+            if found:
+                pipeline.mset(found)  # at once: a snapshot without its counts would be a step back
+            for seconds in sorted(due | answered):
+                hints.send(pipeline, "telemetry", seconds)
+            if self._has_news:
+                hints.send(pipeline, "counts", 0)
+            pipeline.execute()
+        self._has_news = False
 
-    def _is_due(self, window: Window, now: float) -> bool:
-        due = self._published.get(window.seconds, 0.0) + max(window.every, self.tick_seconds)
-        return now >= due - self.tick_seconds / 2
+    def _due(self, now: float) -> set[int]:
+        """Windows whose interval is over. Not before its last second has settled, as agents report a few times a
+        second: else throughput always lacked a part of it."""
+        intervals = {
+            window.seconds: floor_to(now - SETTLING_SECONDS, window.every) for window in WINDOWS.values()
+        }
+        due = {seconds for seconds, interval in intervals.items() if self._published.get(seconds) != interval}
+        self._published = intervals
+        return due
 
 
 def run(client: redis.Redis, *, tick_seconds: float, stop: threading.Event) -> None:

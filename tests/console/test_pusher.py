@@ -173,7 +173,7 @@ def test_it_drops_a_page_that_was_silent_for_long(agents):
 def test_it_renders_a_view_once_for_all_who_show_it(agents, monkeypatch):
     rendered = []
     real = live.render
-    monkeypatch.setattr(live, "render", lambda views: rendered.extend(views) or real(views))
+    monkeypatch.setattr(live, "render", lambda views, moment: rendered.extend(views) or real(views, moment))
 
     async def scenario(pusher: Pusher) -> None:
         pages = [opened(pusher, view("yard_waves"), view("menu", at="yard")) for _ in range(20)]
@@ -218,6 +218,42 @@ def test_it_renders_again_only_what_a_hint_concerns(agents):
             view("yard_finished"),
             view("yard_numbers", window="1m"),
         }
+
+    run(scenario)
+
+
+def test_new_counts_concern_those_who_show_counts_and_nothing_is_read_anew_for_them(agents):
+    async def scenario(pusher: Pusher) -> None:
+        page = opened(pusher, view("yard_numbers"), view("yard_waves"))
+        await pusher.turn()
+        page.acknowledge()
+        rows = vars(pusher.moment)["state_counts"]
+        pusher.take_hints([Hint("counts", 0)])
+        assert (pusher.stale, pusher.counting) == (set(), {view("yard_numbers")})
+
+        await pusher.turn()
+        page.acknowledge()
+        assert pusher.counting == set()
+        assert vars(pusher.moment)["state_counts"] is rows
+
+        pusher.take_hints([Hint("counts", 0), Hint("agent", agents[0])])
+        assert pusher.stale == {view("yard_numbers"), view("yard_waves")}
+        await pusher.turn()
+        assert vars(pusher.moment)["state_counts"] is not rows
+
+    run(scenario)
+
+
+def test_views_that_only_had_new_counts_are_read_anew_when_their_time_has_come(agents):
+    async def scenario(pusher: Pusher) -> None:
+        page = opened(pusher, view("yard_numbers"))
+        await pusher.turn()
+        page.acknowledge()
+        rendered_at = dict(pusher.rendered_at)
+        pusher.take_hints([Hint("counts", 0)])
+        await pusher.turn()
+
+        assert pusher.rendered_at == rendered_at
 
     run(scenario)
 

@@ -25,12 +25,12 @@ from apps.console.agents.selection import (
 from apps.console.agents.table import table_of
 from apps.console.charts import agent_chart_data
 from apps.console.moment import Moment, count_states
-from apps.console.regions import Fragment, Region, View
+from apps.console.regions import COUNTS, Fragment, Region, View
 from apps.console.spending.card import spending_card
 from apps.events.models import Event
 from apps.fleet.domain.outcome import outcome_of
 from apps.fleet.models import Agent
-from apps.fleet.spending import ledger_of, spending_of
+from apps.fleet.spending import ledger_of
 from apps.lib.text import plain_text
 
 PAGE = 100
@@ -86,15 +86,15 @@ def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> tuple[list[A
     return list(found), found
 
 
-def agent_of(view: View) -> Agent:
-    agent = Agent.objects.select_related("host").defer("prompt").filter(pk=int(view.get("pk") or 0)).first()
+def agent_of(view: View, moment: Moment) -> Agent:
+    agent = moment.agent(int(view.get("pk") or 0))
     if agent is None:
         raise Http404("There is no such agent.")
     return agent
 
 
 def agent_head(view: View, moment: Moment) -> Fragment:
-    agent = agent_of(view)
+    agent = agent_of(view, moment)
     sign, tone = display.STATE_SIGNS[outcome_of(agent.state, agent.desired)]
     context = {
         "view": view,
@@ -110,12 +110,12 @@ def agent_head(view: View, moment: Moment) -> Fragment:
 
 
 def agent_facts(view: View, moment: Moment) -> Fragment:
-    context = {"view": view, "facts": facts_of(agent_of(view))}
+    context = {"view": view, "facts": facts_of(agent_of(view, moment))}
     return Fragment.simple(render_to_string("console/agents/facts.html", context))
 
 
 def agent_charts(view: View, moment: Moment) -> Fragment:
-    agent = agent_of(view)
+    agent = agent_of(view, moment)
     data = agent_chart_data(
         moment.agent_charts(agent.pk, view.window), agent.memory_budget_mb, moment.p95_target
     )
@@ -123,13 +123,13 @@ def agent_charts(view: View, moment: Moment) -> Fragment:
 
 
 def agent_numbers(view: View, moment: Moment) -> Fragment:
-    context = {"view": view, "numbers": numbers_of(agent_of(view), view, moment)}
+    context = {"view": view, "numbers": numbers_of(agent_of(view, moment), view, moment)}
     return Fragment.simple(render_to_string("console/agents/numbers.html", context))
 
 
 def agent_spending(view: View, moment: Moment) -> Fragment:
-    agent = agent_of(view)
-    return spending_card(view, spending_of(agent), Agent.objects.filter(pk=agent.pk))
+    agent = agent_of(view, moment)
+    return spending_card(view, moment.spending(agent), Agent.objects.filter(pk=agent.pk))
 
 
 def agent_events(view: View, moment: Moment) -> Fragment:
@@ -148,7 +148,7 @@ REGIONS = (
     ),
     Region("agent_head", agent_head, ("pk",), CHANGES),
     Region("agent_facts", agent_facts, ("pk",), CHANGES),
-    Region("agent_numbers", agent_numbers, ("window", "pk"), CHANGES | {"telemetry"}),
+    Region("agent_numbers", agent_numbers, ("window", "pk"), CHANGES | {"telemetry", COUNTS}),
     Region("agent_charts", agent_charts, ("window", "pk"), frozenset({"telemetry"})),
     Region("agent_spending", agent_spending, ("pk",), CHANGES | {"telemetry"}),
     Region("agent_events", agent_events, ("pk",), CHANGES),

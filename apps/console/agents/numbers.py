@@ -7,7 +7,6 @@ from apps.console.regions import WINDOW_WORDS, View
 from apps.console.spending.numbers import cost
 from apps.console.tiles import Number
 from apps.fleet.models import Agent
-from apps.fleet.spending import spending_of
 from apps.telemetry.snapshot import AgentFigures
 
 NO_SAMPLES = "no samples in this span"
@@ -23,7 +22,7 @@ def numbers_of(agent: Agent, view: View, moment: Moment) -> list[Number]:
         lock_wait(figures),
         memory(agent, figures),
         errors(figures),
-        cost(spending_of(agent)),
+        cost(moment.spending(agent)),
     ]
 
 

@@ -11,7 +11,7 @@ from apps.console.agents.selection import chips, is_filtered, matching
 from apps.console.agents.table import Table, table_of
 from apps.console.charts import chart_data
 from apps.console.moment import LONG_TEXTS, Moment
-from apps.console.regions import Fragment, Region, View
+from apps.console.regions import COUNTS, Fragment, Region, View
 from apps.console.waves.cards import finished_lines, head_html
 from apps.console.yard.attention import AT_ONCE, MAX_ITEMS, items, summary
 from apps.console.yard.numbers import numbers, strip
@@ -129,7 +129,7 @@ ROWS_CHANGE = frozenset({"agent", "wave"})
 REGIONS = (
     Region("yard_first_run", first_run, (), frozenset({"agent", "wave", "host", "repository"})),
     Region("yard_attention", attention, (), frozenset({"agent", "wave", "host", "repository", "alert"})),
-    Region("yard_numbers", number_cards, ("window",), frozenset({"agent", "wave", "telemetry"})),
+    Region("yard_numbers", number_cards, ("window",), frozenset({"agent", "wave", "telemetry", COUNTS})),
     Region("yard_charts", charts, ("window",), frozenset({"telemetry"})),
     Region("yard_waves", waves, ("window", "state", "wave", "q"), ROWS_CHANGE | {"telemetry"}),
     Region("yard_finished", finished, (), frozenset({"wave"})),

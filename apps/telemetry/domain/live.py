@@ -9,7 +9,8 @@ from msgspec.structs import asdict
 from apps.telemetry.domain import spread
 from apps.telemetry.domain.agent_charts import agent_charts
 from apps.telemetry.domain.charts import charts, sparkline
-from apps.telemetry.domain.figures import AgentCharts, AgentFigures, GroupFigures, Snapshot, Totals
+from apps.telemetry.domain.counts import Counter, Counting, by_second, counted
+from apps.telemetry.domain.figures import AgentCharts, AgentFigures, Counts, GroupFigures, Snapshot, Totals
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.series import OPEN_SECONDS, SECOND, TEN, Series, floor_to
 from apps.telemetry.domain.signs import Signs
@@ -74,6 +75,7 @@ class Live:
         self.since: float | None = None
         # By closed second: what each subject but agents used then. The reader takes them out.
         self.gauged: dict[int, dict[str, Gauge]] = {}
+        self._counting: dict[int, Counting] = {}
         self._second = 0
         self._alone: tuple[int, float | None] = (0, None)
 
@@ -87,6 +89,8 @@ class Live:
             known.signs.add(second, known.gauge(at).memory if is_recent else 0)
             known.last_at = max(known.last_at or 0.0, float(second))
             known.series.at(second).merge(tally)
+            for counting in self._counting.values():
+                counting.add(agent, second, tally)
             yard = self.yard.at(second)
             yard.merge_work(tally)
             yard.add_group(labels.wave, tally.operations)
@@ -153,6 +157,26 @@ class Live:
             charts=charts(self.yard, window, end, self._since(end)),
             groups=all_groups(members.values(), self._covered(window, end), self.one_agent_throughput()),
         )
+
+    def count_on(self, snapshot: Snapshot) -> None:
+        """Keeps this window's counts up from here on. To be called at once after `snapshot`."""
+        window, end = WINDOWS[snapshot.window], self._second
+        self._counting[window.seconds] = Counting(
+            window,
+            end,
+            counted(snapshot.totals, self.yard.not_over(end)),
+            {
+                pk: Counter(
+                    counted(figures, self.agents[pk].series.not_over(end)),
+                    by_second(self.agents[pk].series.between(*window.leaving(end))),
+                )
+                for pk, figures in snapshot.agents.items()
+            },
+        )
+
+    def counts(self, seconds: int, now: float) -> Counts:
+        """What that window holds up to now, the second that isn't over included. Raises KeyError before `count_on`."""
+        return self._counting[seconds].counts(now)
 
     def together(self, agents: Collection[int], seconds: int, now: float) -> GroupFigures:
         """The figures of any set of agents in a window. Those that weren't heard of in it are passed over. Raises

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from apps.telemetry.domain.series import LENGTHS, SECOND, SPAN, TEN, ceil_to
 
 SPARKLINE_POINTS = 24
+SPARE_SECONDS = 2  # by which a snapshot may be late
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,12 @@ class Window:
     def start(self, end: int) -> int:
         """Where the window that ends at this second starts: a multiple of `step`."""
         return ceil_to(end - self.seconds, self.step)
+
+    def leaving(self, end: int) -> tuple[int, int]:
+        """From which second to before which one they leave the window that ends there, until its next snapshot comes.
+        None of a coarse window: what that is made of leaves with a snapshot."""
+        start = self.start(end)
+        return start, start + (self.every + SPARE_SECONDS if self.step == SECOND else 0)
 
     @property
     def before_step(self) -> int | None:
