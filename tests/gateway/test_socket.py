@@ -28,6 +28,11 @@ def entries() -> list[Entry]:
     return Stream(redis_connection()).take()[1]
 
 
+def added() -> int:
+    """How many frames are in the stream."""
+    return redis_connection().xlen(ingest.STREAM)
+
+
 def test_it_says_hello_and_its_limits(gateway, make_agent):
     agent, token = make_agent()
     with AgentClient(gateway, token) as client:
@@ -70,7 +75,7 @@ def test_it_acknowledges_a_resent_frame_without_adding_it_again(gateway, make_ag
         again.send(2, sample())
         assert again.receive()["ack"] == 2
 
-    assert len(entries()) == 2
+    assert added() == 2
 
 
 def test_a_whole_window_may_be_under_way(gateway, make_agent):
@@ -190,7 +195,7 @@ def test_it_says_what_is_wrong_with_a_frame_and_closes(gateway, make_agent, what
         assert "docs/reference/wire.md" in refused["error"]
         assert client.close_code() == 4400
 
-    assert entries() == []
+    assert added() == 0
 
 
 def test_it_names_the_frame_that_it_refuses(gateway, make_agent):
@@ -248,7 +253,7 @@ def test_it_keeps_what_an_agent_is_doing(gateway, make_agent):
     assert (now.now, now.state) == ("cargo check", "waiting")
     assert now.at == pytest.approx(time.time(), abs=10)
     assert isinstance(now, AgentNow)
-    assert entries() == []
+    assert added() == 0
 
 
 def test_a_message_above_the_limit_is_too_large(gateway, make_agent):
@@ -302,7 +307,7 @@ def test_it_keeps_the_socket_while_redis_is_away(gateway, make_agent, redis_serv
         wait_until(lambda: acknowledged(client, 2), what="frame 2 is acknowledged")
         assert acknowledged(client, 3)
 
-    assert len(entries()) == 3
+    assert added() == 3
 
 
 def acknowledged(client: AgentClient, seq: int) -> bool:
