@@ -3,8 +3,9 @@
 A hundred agents with real tokens hold a websocket each and send frames at a steady rate; a frame's lateness runs
 from when it was due until its acknowledgement, which the gateway gives once the sample is on disk (Redis with
 `appendfsync always`). Meanwhile the telemetry process sums it all up. At the end counts are compared: samples sent,
-samples acknowledged, appends that Redis itself counted, and operations in the database: in the totals, and in the rollups
-of each resolution, of the agents as of the yard. Everything, the load included, shares the cores of this machine.
+samples acknowledged, appends that Redis itself counted, and operations in the database: in its totals, and in its
+rollups of each resolution, of the agents as of the yard. Everything, the load included, shares the cores of this
+machine.
 """
 
 import sys

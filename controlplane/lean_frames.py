@@ -2,7 +2,10 @@
 
 import struct
 
-from websockets.frames import apply_mask
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no wheel for this machine
+    from websockets.utils import apply_mask
 
 BINARY, TEXT = 0x82, 0x81  # a last frame, which is also a first one
 MASKED = 0x80

@@ -97,7 +97,7 @@ def _is_between_messages(self: Any) -> bool:
     return not (self.data or self.current_frame or self.inside_message or self.autoPingTimeoutCall)
 
 
-def _bring(self: Any, payload: bytes, isBinary: bool) -> None:  # noqa: N803 - autobahn's own name
+def _bring(self: Any, payload: bytes, isBinary: bool) -> None:
     if self.direct is None or self.muted:
         _pass_on(self, payload, isBinary)
         return

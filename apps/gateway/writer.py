@@ -21,7 +21,7 @@ Told = Callable[[list[tuple[Frame, Written]]], None]
 
 
 class FrameWriter:
-    """Belongs to the event loop that first submits to it. Callbacks and no tasks: there is a batch for every few frames."""
+    """Belongs to the event loop that first submits to it. Callbacks and no tasks, as a batch may hold few frames."""
 
     def __init__(self) -> None:
         self._appender = FrameAppender()
@@ -31,7 +31,7 @@ class FrameWriter:
         self._trouble = ""
 
     def submit(self, frame: Frame, told: Told) -> None:
-        """Never fails: `told` gets to know whether the frame is in the stream, together with others that it submitted."""
+        """Never fails: `told` gets to know whether the frame is in the stream, together with others of its own."""
         if self._bytes + len(frame.body) > MAX_WAITING_BYTES:
             told([(frame, "away")])
             return

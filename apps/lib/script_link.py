@@ -17,6 +17,7 @@ import redis.asyncio
 from apps.lib.redis import READ_SECONDS, RedisUnavailable, async_connection
 
 Argument = bytes | str | int
+Command = tuple[Argument, ...]
 Done = Callable[[bytes | RedisUnavailable], None]
 
 
@@ -25,9 +26,9 @@ class ScriptLink(asyncio.Protocol):
 
     def __init__(self, script: str, keys: Sequence[str]) -> None:
         digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-        self._by_digest = ("EVALSHA", digest, len(keys), *keys)
-        self._by_text = ("EVAL", script, len(keys), *keys)
-        self._arguments: tuple[Argument, ...] = ()
+        self._by_digest: Command = ("EVALSHA", digest, len(keys), *keys)
+        self._by_text: Command = ("EVAL", script, len(keys), *keys)
+        self._arguments: Command = ()
         self._done: Done | None = None
         self._due = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -40,16 +41,17 @@ class ScriptLink(asyncio.Protocol):
         """`done` gets the answer, or RedisUnavailable: then the script may have run or not."""
         if self._done is not None:
             raise RuntimeError("one call at a time")
-        self._arguments = tuple(arguments)
-        self._done = done
+        words = tuple(arguments)
+        packed = _packed(self._by_digest, words)  # what can't be packed raises before anything is under way
+        self._arguments, self._done = words, done
         loop = asyncio.get_running_loop()
         self._due = loop.time() + READ_SECONDS
         if self._watch is None:
             self._watch = loop.call_later(READ_SECONDS, self._look)
         if self._transport is None:
-            self._opening = loop.create_task(self._open())
+            self._opening = loop.create_task(self._open(packed))
         else:
-            self._send(self._by_digest)
+            self._transport.write(packed)
 
     def close(self) -> None:
         if self._watch is not None:
@@ -67,16 +69,14 @@ class ScriptLink(asyncio.Protocol):
             self._drop(error)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._drop(error or "it closed the connection")
-
-    def _send(self, command: tuple[Argument, ...]) -> None:
-        cast(asyncio.Transport, self._transport).write(hiredis.pack_command(command + self._arguments))
+        if self._transport is not None:  # else it was dropped, and another may be on its way
+            self._drop(error or "it closed the connection")
 
     def _take(self, answer: Any) -> None:
         if not isinstance(answer, hiredis.ReplyError):
             self._finish(answer)
         elif str(answer).startswith("NOSCRIPT"):  # it began anew, or somebody flushed its scripts
-            self._send(self._by_text)
+            cast(asyncio.Transport, self._transport).write(_packed(self._by_text, self._arguments))
         else:
             self._finish(RedisUnavailable(redis.ResponseError(str(answer))))
 
@@ -85,7 +85,7 @@ class ScriptLink(asyncio.Protocol):
         if done is not None:
             done(answer)
 
-    async def _open(self) -> None:
+    async def _open(self, packed: bytes) -> None:
         try:
             opened = cast(redis.asyncio.Connection, async_connection().connection_pool.make_connection())
             await opened.connect()
@@ -97,7 +97,7 @@ class ScriptLink(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._transport = cast(asyncio.Transport, opened._writer.transport)  # type: ignore[union-attr]
         self._transport.set_protocol(self)
-        self._send(self._by_digest)
+        self._transport.write(packed)
 
     def _look(self) -> None:
         """Whether a call has waited for too long. One timer for many calls, as each would cost something."""
@@ -122,3 +122,7 @@ class ScriptLink(asyncio.Protocol):
         if transport is not None:
             transport.abort()
         self._finish(RedisUnavailable(why))
+
+
+def _packed(command: Command, arguments: Command) -> bytes:
+    return hiredis.pack_command(command + arguments)  # type: ignore[arg-type]

@@ -146,9 +146,11 @@ class FrameAppender:
     def __init__(self) -> None:
         self._link = ScriptLink(ADD_FRAMES, [STREAM, BYTES_IN, BYTES_OUT, NOW])
 
-    def append(self, frames: Iterable[Frame], done: Callable[[list[Outcome] | RedisUnavailable], None]) -> None:
-        """`done` gets one outcome a frame, in their order; or RedisUnavailable: then any of them may have been added, and
-        sending them again is safe. One call at a time."""
+    def append(
+        self, frames: Iterable[Frame], done: Callable[[list[Outcome] | RedisUnavailable], None]
+    ) -> None:
+        """`done` gets one outcome a frame, in their order; or RedisUnavailable: then any of them may have been
+        added, and sending them again is safe. One call at a time."""
 
         def answered(answer: bytes | RedisUnavailable) -> None:
             done(answer if isinstance(answer, RedisUnavailable) else [OUTCOMES[found] for found in answer])

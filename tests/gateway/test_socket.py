@@ -7,9 +7,12 @@ import socket
 import struct
 import time
 from contextlib import ExitStack
+from typing import Any
 
+import msgspec
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
 from apps.fleet.models import State
@@ -85,6 +88,40 @@ def test_a_whole_window_may_be_under_way(gateway, make_agent):
         for seq in range(1, 9):
             client.send(seq, sample())
         assert [client.receive()["ack"] for _ in range(8)] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("piece", [1, 7, 50, 10_000])
+def test_frames_count_however_they_are_cut_and_what_comes_between(gateway, make_agent, piece):
+    _, token = make_agent()
+    sent = b"".join(
+        part.serialize(mask=True)
+        for part in (
+            Frame(Opcode.BINARY, encoded(1)),
+            Frame(Opcode.PING, b"there?"),
+            Frame(Opcode.BINARY, encoded(2)[:30], fin=False),
+            Frame(Opcode.PING, b"and now?"),
+            Frame(Opcode.CONT, encoded(2)[30:]),
+            Frame(Opcode.TEXT, msgspec.json.encode(decoded(3))),
+            Frame(Opcode.BINARY, encoded(4)),
+        )
+    )
+    with AgentClient(gateway, token) as client:
+        client.receive()
+        raw: socket.socket = client.socket.socket
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for first in range(0, len(sent), piece):
+            raw.sendall(sent[first : first + piece])
+        assert sorted(client.receive()["ack"] for _ in range(4)) == [1, 2, 3, 4]
+
+    assert added() == 4
+
+
+def decoded(seq: int) -> dict[str, Any]:
+    return {"v": 1, "client": "c0ffee00", "seq": seq, "samples": [sample()]}
+
+
+def encoded(seq: int) -> bytes:
+    return msgspec.msgpack.encode(decoded(seq))
 
 
 def test_who_sends_beyond_the_window_is_cut_off(gateway, make_agent, redis_server):
