@@ -27,6 +27,7 @@ CONNECTIONS = 100
 ROUNDS = 2
 FLOWER = ("flower==2.0.1", "celery==5.5.3", "redis==5.2.1")
 FLOWER_EVENTS = 40_000
+versions: dict[str, str] = {}  # of the peers that were here
 Arm = Callable[[], float]  # one turn: samples per core and second
 Maker = Callable[[int, int], contextlib.AbstractContextManager[Arm]]  # by samples a frame and seconds a turn
 
@@ -67,6 +68,11 @@ def in_turn(
     return mine, theirs
 
 
+def met(name: str, version: str) -> None:
+    say(f"{name}: {version}")
+    versions[name] = version
+
+
 class Missing(Exception):
     """A program that isn't on this machine."""
 
@@ -81,7 +87,7 @@ def pushgateway(size: int, seconds: int) -> Iterator[Arm]:
         # Without the check, which would look at everything pushed so far for each push.
         words += ["--persistence.interval=1s", "--push.disable-consistency-check", "--log.level=error"]
         with server([program, *words], f"http://127.0.0.1:{port}/-/ready") as process:
-            say(f"pushgateway: {version(program, '--version')}")
+            met("pushgateway", version(program, "--version"))
             bodies = [pushed(body) for body in bodies_of(size)]
             protocol = Post(
                 port,
@@ -99,7 +105,7 @@ def victoriametrics(size: int, seconds: int) -> Iterator[Arm]:
     with tempfile.TemporaryDirectory(prefix="bench-vm-") as directory:
         words = [f"-storageDataPath={directory}", f"-httpListenAddr=127.0.0.1:{port}", "-loggerLevel=ERROR"]
         with server([program, *words], f"http://127.0.0.1:{port}/health") as process:
-            say(f"victoriametrics: {version(program, '-version')}")
+            met("victoriametrics", version(program, "-version"))
             made = bodies_of(size)
             protocol = Post(
                 port,
@@ -128,7 +134,7 @@ def flower(size: int, seconds: int) -> Iterator[Arm]:
                 [python, *words, "--logging=error", "--max_tasks=10000"], f"http://127.0.0.1:{web}/metrics"
             )
         )
-        say("flower: " + " ".join(FLOWER))
+        met("flower", " ".join(FLOWER))
         time.sleep(2)  # until it listens to events
         done = 0
 

@@ -10,7 +10,7 @@ import redis
 
 from apps.telemetry.domain.measures import Measure, Measures, measures_of
 from apps.telemetry.domain.pending import EntryId
-from apps.telemetry.domain.placing import placed
+from apps.telemetry.domain.placing import Placing
 from apps.telemetry.domain.sample import Reading, Sample
 from apps.telemetry.domain.subjects import Labels
 from apps.telemetry.domain.tally import Tally
@@ -43,8 +43,10 @@ decode_readings = msgspec.msgpack.Decoder(list[Reading]).decode
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One frame of an agent (`parts`: what it reported, by the second in which it counts), or readings by a host, whose
-    `agent` is 0."""
+    """What an agent reported (`parts`: by the second in which it counts), or readings by a host, whose `agent` is 0.
+
+    Frames of an agent that were read together and came within one second are one of these, with the id of the last
+    one: adding up ten frames of 20 samples costs hardly more than adding up one."""
 
     id: EntryId
     agent: int
@@ -110,29 +112,49 @@ class Stream:
         return {STREAM: format_id(self.position)}
 
     def _taken(self, found: Any) -> list[Entry]:
-        entries = []
+        """In the order of their ids."""
+        gathered: dict[Any, Entry | _Frames] = {}
         for _, raw in found or []:
             for entry_id, fields in raw:
-                entry = _decode(parse_id(entry_id), fields)
-                if entry is not None:
-                    entries.append(entry)
+                _gather(gathered, parse_id(entry_id), fields)
             self.position = parse_id(raw[-1][0])
-        return entries
+        return [what.entry() if isinstance(what, _Frames) else what for what in gathered.values()]
 
 
-def _decode(entry_id: EntryId, fields: Mapping[bytes, bytes]) -> Entry | None:
+class _Frames:
+    """Frames of one agent with the same labels that arrived within one second."""
+
+    def __init__(self, agent: int, labels: Labels) -> None:
+        self.id: EntryId = (0, 0)
+        self.agent = agent
+        self.labels = labels
+        self.placing = Placing()
+
+    def entry(self) -> Entry:
+        return Entry(self.id, self.agent, self.labels, self.placing.tallies(), [])
+
+
+def _gather(gathered: dict[Any, Entry | _Frames], entry_id: EntryId, fields: Mapping[bytes, bytes]) -> None:
+    """Whatever it goes to is then the last one, so that all stay in the order of their ids."""
     try:
         if b"p" in fields:
-            return Entry(entry_id, 0, Labels(), {}, decode_readings(fields[b"p"]))
+            gathered[entry_id] = Entry(entry_id, 0, Labels(), {}, decode_readings(fields[b"p"]))
+            return
+        agent, labels = int(fields[b"a"]), _labels(fields)
         if b"m" in fields:
             measures = measures_of(decode_measures(fields[b"m"]))
-            return Entry(entry_id, int(fields[b"a"]), _labels(fields), {}, [], measures)
-        parts = placed(decode_samples(fields[b"s"]), entry_id[0] / 1000)
-        return Entry(entry_id, int(fields[b"a"]), _labels(fields), parts, [])
+            gathered[entry_id] = Entry(entry_id, agent, labels, {}, [], measures)
+            return
+        samples = decode_samples(fields[b"s"])
     except (KeyError, ValueError) as error:
         # The gateway adds nothing like it. Skipped, or one entry would hold up all that follow.
         log.error("entry %s of the sample stream can't be read and isn't counted: %s", entry_id, error)  # noqa: TRY400
-        return None
+        return
+    key = agent, labels, entry_id[0] // 1000
+    frames = cast(_Frames | None, gathered.pop(key, None)) or _Frames(agent, labels)
+    frames.id = entry_id
+    frames.placing.add(samples, entry_id[0] / 1000)
+    gathered[key] = frames
 
 
 def _labels(fields: Mapping[bytes, bytes]) -> Labels:

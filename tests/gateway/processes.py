@@ -106,8 +106,12 @@ class GatewayProcess(ServerProcess):
 
 
 class TelemetryProcess(Process):
-    def __init__(self, redis_url: str) -> None:
-        super().__init__("manage.py", "runtelemetry", redis_url=redis_url)
+    """In a home of its own, as only one at a time is at work in each, unless it is given one."""
+
+    def __init__(self, redis_url: str, home: Path | None = None) -> None:
+        self.own_home = None if home else tempfile.TemporaryDirectory(prefix="telemetry-home-")
+        place = str(home or (self.own_home and self.own_home.name))
+        super().__init__("manage.py", "runtelemetry", redis_url=redis_url, SWARMYARD_HOME=place)
 
 
 class AgentClient:
