@@ -246,6 +246,27 @@ def test_it_asks_before_it_kills_and_takes_no_for_an_answer(opened):
     wait_toast(page, "w1/agent-09 is being ended.")
 
 
+@pytest.mark.parametrize(
+    ("address", "said"), [("/agents/3/do/pause", "w1/agent-03"), ("/waves/w0/do/pause", "w0 is done")]
+)
+def test_it_says_what_came_of_an_action_whose_button_was_replaced_meanwhile(opened, address, said):
+    page = opened("/agents/3/")
+    wait_live(page)
+    page.evaluate(
+        """address => {
+            const button = document.createElement("button");
+            button.setAttribute("hx-post", address);
+            document.querySelector("#main").append(button);
+            htmx.process(button);
+            button.click();
+            button.remove();
+        }""",
+        address,
+    )
+
+    wait_toast(page, said)
+
+
 def test_it_says_why_an_action_is_refused(opened, yard):
     page = opened("/waves/w0/")
     wait_live(page)
