@@ -27,6 +27,7 @@ from controlplane.lean_frames import BINARY, TEXT, framed, whole_messages
 log = logging.getLogger(__name__)
 
 BROKEN = 1011
+MOST_UNREAD = 256 * 1024  # bytes that wait for one who doesn't read; it sends on and on, or it would wait for us
 
 _open = WebSocketProtocol.onOpen
 _hear_all = WebSocketProtocol.dataReceived
@@ -56,8 +57,14 @@ class DirectSocket:
         self._socket.direct = self
 
     def say(self, *messages: Message) -> None:
-        if self._socket.state == WebSocketProtocol.STATE_OPEN:
-            self._socket.transport.write(b"".join([_framed(message) for message in messages]))
+        if self._socket.state != WebSocketProtocol.STATE_OPEN:
+            return
+        transport = self._socket.transport
+        if unread(transport) > MOST_UNREAD:
+            log.warning("a websocket is cut off: it sends and doesn't read")
+            transport.abortConnection()
+            return
+        transport.write(b"".join([_framed(message) for message in messages]))
 
     def close(self, code: int) -> None:
         if self._socket.state == WebSocketProtocol.STATE_OPEN:
@@ -103,6 +110,11 @@ def _bring(self: Any, payload: bytes, isBinary: bool) -> None:
         return
     self.last_ping = time.time()  # as Daphne does it: who sends needs no ping
     self.direct.bring(payload if isBinary else payload.decode())
+
+
+def unread(transport: Any) -> int:
+    """Bytes that the kernel hasn't taken yet; 0 where that isn't told (TLS)."""
+    return len(getattr(transport, "dataBuffer", b"")) + getattr(transport, "_tempDataLen", 0)
 
 
 def _plain(value: Any, *_: Any, **__: Any) -> Any:

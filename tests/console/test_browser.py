@@ -151,8 +151,15 @@ def wait_toast(page, text: str) -> None:
         )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 400])
+@pytest.mark.parametrize(
+    ("width", "theme"),
+    [
+        (1440, "light"),
+        (400, "dark"),
+        pytest.param(1440, "dark", marks=pytest.mark.slow),
+        pytest.param(400, "light", marks=pytest.mark.slow),
+    ],
+)
 def test_it_opens_every_page_without_error_overflow_or_foreign_request(opened, yard, width, theme):
     page = opened(width=width, theme=theme)
 

@@ -130,6 +130,7 @@ def test_nothing_is_lost_or_counted_twice(transactional_db, redis_server, make_a
     assert_all_counted_once(senders)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("homes", [1, 2])
 def test_two_telemetry_processes_count_as_one(transactional_db, redis_server, make_agent, tmp_path, homes):
     """In one home, one stands by; in two, both are at work, and the checkpoint lets one of them count."""

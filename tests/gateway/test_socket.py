@@ -139,6 +139,28 @@ def test_who_sends_beyond_the_window_is_cut_off(gateway, make_agent, redis_serve
         assert client.close_code() == 4400
 
 
+@pytest.mark.slow
+def test_who_sends_on_and_on_and_never_reads_is_cut_off(gateway, make_agent):
+    """The same frame again, which is acknowledged each time: nothing piles up for whoever doesn't take that."""
+    _, token = make_agent()
+    host, port = gateway.url.removeprefix("ws://").split("/")[0].split(":")
+    frames = Frame(Opcode.BINARY, encoded(1)).serialize(mask=True) * 1000
+    with socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        raw.settimeout(60)
+        raw.connect((host, int(port)))
+        raw.sendall(
+            f"GET /ws/v1/agents/ HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Authorization: Bearer {token}\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        with pytest.raises(ConnectionError):
+            for _ in range(2000):
+                raw.sendall(frames)
+
+    assert gateway.resident_bytes() < 300_000_000
+
+
 @pytest.mark.parametrize("token", [None, "", "wrong", "agent_" + "x" * 43, "\xff\xfe"])
 def test_it_turns_away_who_has_no_right_token(gateway, make_agent, token):
     make_agent()
