@@ -7,6 +7,7 @@ its frame was *due*, so a server that holds a client up can't hide it.
 
 import base64
 import os
+import secrets
 import select
 import socket
 import struct
@@ -96,7 +97,9 @@ class Websocket(Protocol):
         self.port = port
         self.tokens = tokens
         self.random = Random(seed)
-        self.clients = [f"{self.random.getrandbits(64):016x}" for _ in tokens]
+        self.clients = [
+            secrets.token_hex(8) for _ in tokens
+        ]  # of one used before, frames would be resent ones
         self.made = [samples(sizes[number % len(sizes)], self.random) for number in range(BODIES)]
         self.bodies = [self._body(number) for number in range(BODIES)]
         self.turn = 0

@@ -25,6 +25,7 @@ from yard import PROJECT, cpu_seconds, free_port
 
 CONNECTIONS = 100
 ROUNDS = 2
+AFTERWARDS = 2.0  # seconds in which a server may do what it put off: that is a part of its cost
 FLOWER = ("flower==2.0.1", "celery==5.5.3", "redis==5.2.1")
 FLOWER_EVENTS = 40_000
 versions: dict[str, str] = {}  # of the peers that were here
@@ -162,6 +163,7 @@ def arm(name: str, protocol: Post, pid: int, size: int, seconds: int) -> Arm:
     def step(frames_per_s: float) -> Step:
         before = cpu_seconds(pid)
         outcome = load.run(frames_per_s, seconds, give_up_ms=200)
+        time.sleep(AFTERWARDS)
         used = cores_between({name: before}, {name: cpu_seconds(pid)}, outcome.seconds)
         done = Step(frames_per_s, outcome, used)
         say(f"  {name}: {done}")

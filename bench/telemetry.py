@@ -121,14 +121,18 @@ def again(yard: Parts, best: Step, size: int, seconds: int) -> Callable[[], Step
 def at_size(yard: Parts, size: int, seconds: int) -> Callable[[float], Step]:
     def step(frames_per_s: float) -> Step:
         load = Load(Websocket(yard.gateway_port, tokens, (size,), seed=size), AGENTS)
-        used = yard.cpu()
+        appended, used = appends(yard), yard.cpu()
         outcome = load.run(frames_per_s, seconds, give_up_ms=200)
-        cores = cores_between(used, yard.cpu(), outcome.seconds)
         load.close()
+        settle(yard)
+        cores = cores_between(used, yard.cpu(), outcome.seconds)  # with what it put off until there was time
+        if appends(yard) - appended < outcome.acked:
+            raise SystemExit(
+                "Frames were acknowledged that aren't in the stream: this measures something else."
+            )
         say(
             f"  frames of {size:3}: {frames_per_s:6.0f}/s, p95 {outcome.p(0.95):6.1f} ms; cores {words(cores)}"
         )
-        settle(yard)
         return Step(frames_per_s, outcome, cores)
 
     tokens = [token for _, token in yard.agents(AGENTS)]
@@ -136,7 +140,8 @@ def at_size(yard: Parts, size: int, seconds: int) -> Callable[[float], Step]:
 
 
 def settle(yard: Parts) -> None:
-    """Until the telemetry process is through with what a step left, so that it isn't paid by the next."""
+    """Until the telemetry process is through with what a step left, which is a part of its cost."""
+    time.sleep(peers.AFTERWARDS)
     deadline = time.monotonic() + COUNTED_WITHIN
     while time.time() - last_snapshot(yard) > 2.5 and time.monotonic() < deadline:
         time.sleep(0.1)
