@@ -27,7 +27,9 @@ from controlplane.lean_frames import BINARY, TEXT, framed, whole_messages
 log = logging.getLogger(__name__)
 
 BROKEN = 1011
-MOST_UNREAD = 256 * 1024  # bytes that wait for one who doesn't read; it sends on and on, or it would wait for us
+MOST_UNREAD = (
+    256 * 1024
+)  # bytes that wait for one who doesn't read; it sends on and on, or it would wait for us
 
 _open = WebSocketProtocol.onOpen
 _hear_all = WebSocketProtocol.dataReceived
