@@ -19,9 +19,10 @@ from django.conf import settings
 from django.db import connections
 
 from apps.console.catalogue import REGIONS
-from apps.console.moment import Moment
+from apps.console.moment import READ_SECONDS, Moment
 from apps.console.regions import COUNTS, Fragment, View
 from apps.events.hints import Hint, hint_batches
+from apps.telemetry.pace import LOOK_SECONDS, say_watched
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ class Pusher:
         self.moment: Moment | None = None
         self.ticks = 0
         self.cpu_seconds = 0.0  # spent on rendering and sending since the start
+        self._said_watched_at = 0.0
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         # One thread, so one database connection, whatever the number of viewers.
@@ -158,6 +160,7 @@ class Pusher:
         self.ticks += 1
         tick = Tick(self.ticks, time.time())
         ready = [viewer for viewer in self.viewers if viewer.is_ready]
+        self._say_watched(bool(ready))
         shown = {view for viewer in ready for view in viewer.views}
         due, counting = self._due(shown), self.counting & shown
         self.stale -= due
@@ -172,6 +175,12 @@ class Pusher:
         await self._drop_silent()
         self._forget()
         self.cpu_seconds += time.thread_time() - started
+
+    def _say_watched(self, somebody_looks: bool) -> None:
+        """Figures come quickly while somebody says this."""
+        if somebody_looks and time.monotonic() - self._said_watched_at >= LOOK_SECONDS:
+            self._said_watched_at = time.monotonic()
+            self._thread.submit(say_watched, READ_SECONDS)
 
     async def _run(self) -> None:
         while True:

@@ -22,6 +22,7 @@ from apps.gateway.frames import WINDOW, FrameError
 from apps.gateway.writer import FrameWriter, Written
 from apps.lib.direct import DIRECT, Direct
 from apps.telemetry.ingest import Frame
+from apps.telemetry.pace import QUICK, Pace
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class AgentDoor:
     def __init__(self, writer: FrameWriter) -> None:
         self.writer = writer
         self.sockets: Counter[int] = Counter()
+        self.pace = Pace()
+        self._following: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Accepted in any case: a refusal in the handshake would hide which one it is.
@@ -74,25 +77,35 @@ class AgentDoor:
         elif self.sockets[holder.pk] >= MAX_SOCKETS_PER_AGENT:
             await _shut(receive, send, COME_BACK, CROWDED)
         else:
-            await self._talk(AgentSocket(token, holder, scope["extensions"][DIRECT], self.writer), receive)
+            socket = AgentSocket(token, holder, scope["extensions"][DIRECT], self.writer, self.pace)
+            await self._talk(socket, receive)
 
     async def _talk(self, socket: "AgentSocket", receive: Receive) -> None:
         pk = socket.holder.pk
         self.sockets[pk] += 1
+        if self._following is None:
+            self._following = asyncio.create_task(self.pace.follow())
         try:
             await socket.run(receive)
         finally:
             self.sockets[pk] -= 1
             if not self.sockets[pk]:
                 del self.sockets[pk]
+            if not self.sockets and self._following is not None:
+                self._following.cancel()
+                self._following = None
 
 
 class AgentSocket:
-    def __init__(self, token: str, holder: TokenHolder, socket: Direct, writer: FrameWriter) -> None:
+    def __init__(
+        self, token: str, holder: TokenHolder, socket: Direct, writer: FrameWriter, pace: Pace
+    ) -> None:
         self.token = token
         self.holder = holder
         self.socket = socket
         self.writer = writer
+        self.pace = pace
+        self.told_pace = QUICK  # what clients begin with
         self.closed = False
         self.unanswered = 0
 
@@ -136,7 +149,11 @@ class AgentSocket:
 
     def _answer(self, written: Answers, *, text: bool = False) -> None:
         self.unanswered -= len(written)
-        self._say([_answer_to(frame.seq, outcome) for frame, outcome in written], text=text)
+        answers = [_answer_to(frame.seq, outcome) for frame, outcome in written]
+        if self.pace.seconds != self.told_pace and "ack" in answers[-1]:
+            self.told_pace = self.pace.seconds
+            answers[-1]["pace"] = self.told_pace
+        self._say(answers, text=text)
 
     def _answer_in_text(self, written: Answers) -> None:
         self._answer(written, text=True)

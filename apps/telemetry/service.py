@@ -19,13 +19,14 @@ from apps.telemetry.domain.series import TEN, floor_to
 from apps.telemetry.domain.window import WINDOWS
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.ingest import STREAM, forget_silent
+from apps.telemetry.pace import LOOK_SECONDS, QUICK, pace
 from apps.telemetry.rebuild import START, began_anew, restored
 from apps.telemetry.snapshot import counts_key, encode, key
 from apps.telemetry.stream import Entry, Stream, format_id, parse_id
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.12  # between two reads, so that a busy stream is read in batches
+GATHER_SHARE = 0.48  # of the pace between two reads, so that a busy stream is read in batches
 SETTLING_SECONDS = 0.3  # from the end of a second until what ended in it has been reported, mostly
 READS_A_TICK = 40  # far behind, buckets are written in between, so that they don't pile up
 RETENTION_SECONDS = 60
@@ -49,6 +50,9 @@ class Telemetry:
         self._published: dict[int, int] = {}  # by window: the interval whose snapshot was published
         self._has_news = False  # beyond the counts that were published
         self._retained_at = 0.0
+        self.pace = tick_seconds  # seconds between two ticks
+        self._look_again_at = 0.0
+        self._shown = 0.0  # until when what was published reaches
 
     def start(self) -> None:
         """Takes up where the checkpoint is."""
@@ -66,6 +70,13 @@ class Telemetry:
         self._replayed = False
         self._published = {}
 
+    def pause(self) -> float:
+        """Seconds until the next tick: longer while nobody looks."""
+        if time.monotonic() >= self._look_again_at:
+            self._look_again_at = time.monotonic() + LOOK_SECONDS
+            self.pace = max(self.tick_seconds, pace())
+        return self.pace
+
     def gather(self, seconds: float) -> None:
         """Waits up to this long for entries, and takes those that came."""
         self._feed(self.stream.wait(seconds))
@@ -73,12 +84,14 @@ class Telemetry:
     def tick(self) -> None:
         """Takes all that is there, publishes what is due, and writes the buckets that are over."""
         now, caught_up = self.catch_up()
-        self.live.advance(now)
+        # While agents keep samples back for longer, a second is over later, so that it isn't shown by half.
+        self._shown = max(self._shown, now - max(0.0, self.pace - QUICK))
+        self.live.advance(self._shown)
         self._flush(before=now, until=float(floor_to(now, TEN)))
         # Replaying after a start shows the past; falling behind later shows how far by the snapshot's time.
         self._replayed = self._replayed or caught_up
         if self._replayed:
-            self._publish(now)
+            self._publish(self._shown)
         if now - self._retained_at >= RETENTION_SECONDS:
             self._retained_at = now
             actions.delete_old(now=now)
@@ -183,8 +196,8 @@ def _loop(telemetry: Telemetry, stop: threading.Event) -> None:
         left = due - time.monotonic()
         if left > 0:
             telemetry.gather(left)
-            stop.wait(min(GATHER_SECONDS, max(0.0, due - time.monotonic())))
+            stop.wait(min(GATHER_SHARE * telemetry.pace, max(0.0, due - time.monotonic())))
             continue
         telemetry.tick()
-        due = max(due + telemetry.tick_seconds, time.monotonic())
+        due = max(due + telemetry.pause(), time.monotonic())
     telemetry.finish()
