@@ -1,6 +1,8 @@
 """What the telemetry path costs in everyday use, process by process, and what is kept of it: 100 agents that report 10
-operations a second each, in four frames as the agents' client sends them, and a host that reads them once a second."""
+operations a second each, and a host that reads them once a second. First while nobody looks at a page, when the
+gateway asks agents for one frame a second, then while somebody does, with four; both as the agents' client does it."""
 
+import sys
 import time
 from threading import Event, Thread
 
@@ -8,8 +10,12 @@ import msgspec
 from load import Load, Websocket
 from parts import Parts
 from report import Figure, machine, options, say, show
+from yard import PROJECT
 
-AGENTS, OPERATIONS, FRAMES = 100, 10, 4  # agents, and what each reports a second
+sys.path.append(str(PROJECT))
+from apps.telemetry.pace import CALM, KEPT_MS, QUICK, WATCHED
+
+AGENTS, OPERATIONS = 100, 10  # agents, and what each reports a second
 WARM_UP = 15.0
 KEPT = """
 import json
@@ -31,30 +37,48 @@ def main() -> None:
 
 def run(parts: Parts, seconds: float) -> list[Figure]:
     agents = parts.agents(AGENTS)
-    load = Load(Websocket(parts.gateway_port, [token for _, token in agents], [2, 3]), AGENTS)
     over = Event()
     reader = Thread(target=read_off, args=(parts, [pk for pk, _ in agents], over))
     reader.start()
+    tokens = [token for _, token in agents]
     try:
-        load.run(AGENTS * FRAMES, WARM_UP)
-        say(f"{AGENTS} agents report; measuring {seconds:.0f} s")
-        before, begun = parts.cpu(), time.monotonic()
-        outcome = load.run(AGENTS * FRAMES, seconds)
-        spent, passed = parts.cpu(), time.monotonic() - begun
+        calm = measured(parts, tokens, CALM, seconds)
+        say_watched(parts)
+        quick = measured(parts, tokens, QUICK, seconds)
     finally:
         over.set()
         reader.join()
-        load.close()
-    share = {name: 100 * (spent[name] - before[name]) / passed for name in spent}
     return [
-        Figure("telemetry_cpu_pct", share["gateway"] + share["telemetry"], "% of a core", 10, "lower"),
-        Figure("gateway_cpu_pct", share["gateway"], "% of a core", None, "lower"),
-        Figure("telemetry_process_cpu_pct", share["telemetry"], "% of a core", None, "lower"),
-        Figure("redis_cpu_pct", share["redis"], "% of a core", None, "lower"),
-        Figure("telemetry_ack_p95_ms", outcome.p(0.95), "ms", 10, "lower"),
-        Figure("telemetry_samples_per_s", outcome.acked * OPERATIONS / FRAMES / passed, "", None, "higher"),
-        *rows(parts, WARM_UP + seconds),
+        Figure("telemetry_cpu_pct", calm["gateway"] + calm["telemetry"], "% of a core", 10, "lower"),
+        *(Figure(f"{name}_cpu_pct", share, "% of a core", None, "lower") for name, share in calm.items()),
+        Figure("watched_cpu_pct", quick["gateway"] + quick["telemetry"], "% of a core", None, "lower"),
+        *(
+            Figure(f"watched_{name}_cpu_pct", share, "% of a core", None, "lower")
+            for name, share in quick.items()
+        ),
+        *rows(parts, 2 * (WARM_UP + seconds)),
     ]
+
+
+def measured(parts: Parts, tokens: list[str], pace: float, seconds: float) -> dict[str, float]:
+    """Per cent of a core, by process."""
+    each = OPERATIONS * pace
+    load = Load(Websocket(parts.gateway_port, tokens, sorted({int(each), round(each + 0.5)})[:2]), AGENTS)
+    try:
+        load.run(AGENTS / pace, WARM_UP)
+        say(f"{AGENTS} agents report every {pace} s; measuring {seconds:.0f} s")
+        before, begun = parts.cpu(), time.monotonic()
+        outcome = load.run(AGENTS / pace, seconds)
+        after, passed = parts.cpu(), time.monotonic() - begun
+    finally:
+        load.close()
+    say(f"p95 of an acknowledgement {outcome.p(0.95):.1f} ms; {outcome.acked / passed:.0f} frames/s")
+    return {name: 100 * (after[name] - before[name]) / passed for name in after}
+
+
+def say_watched(parts: Parts) -> None:
+    """As a web process says it, for as long as the benchmark takes."""
+    parts.redis.set(WATCHED, b"1", px=100 * KEPT_MS)
 
 
 def rows(parts: Parts, seconds: float) -> list[Figure]:

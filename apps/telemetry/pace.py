@@ -1,7 +1,7 @@
 """How fresh figures are: quick while somebody looks at them, a second late while nobody does.
 
-Most of what telemetry costs goes with messages, not with what they hold. So the web process says that somebody looks, the
-gateway passes on to agents how long they may keep samples back, and the telemetry process counts as often.
+Most of what telemetry costs goes with messages, not with what they hold. So the web process says that somebody looks,
+the gateway passes on to agents how long they may keep samples back, and the telemetry process counts as often.
 """
 
 import asyncio

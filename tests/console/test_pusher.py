@@ -14,6 +14,8 @@ from apps.console.live import DROP_AFTER, Pusher, Viewer
 from apps.events.domain.actor import Role
 from apps.events.hints import Hint
 from apps.fleet.models import Agent
+from apps.lib.redis import connection
+from apps.telemetry.pace import WATCHED
 from tests.factories import make_host, make_member, make_wave
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -331,3 +333,25 @@ def test_an_acknowledgement_that_was_guessed_counts_for_nothing(agents):
         assert len(page.frames) == 2
 
     run(scenario)
+
+
+def test_it_says_that_somebody_looks_and_not_when_nobody_does(redis_server):
+    async def scenario(pusher: Pusher) -> None:
+        page = Page()
+        pusher.join(page.viewer)
+        page.viewer.paused = True
+        await pusher.turn()
+        await sync_to_async(wait_for_the_thread)(pusher)
+        assert not connection().exists(WATCHED)
+
+        page.viewer.paused = False
+        pusher.show(page.viewer, [view("menu")])
+        await pusher.turn()
+        await sync_to_async(wait_for_the_thread)(pusher)
+        assert connection().exists(WATCHED)
+
+    run(scenario)
+
+
+def wait_for_the_thread(pusher: Pusher) -> None:
+    pusher._thread.submit(int).result(10)

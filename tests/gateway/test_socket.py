@@ -1,11 +1,13 @@
 """A real gateway process, a real Redis, a real client."""
 
+import itertools
 import json
 import os
 import signal
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -21,6 +23,7 @@ from apps.telemetry import ingest
 from apps.telemetry.domain.subjects import Labels
 from apps.telemetry.domain.tally import total
 from apps.telemetry.ingest import AgentNow
+from apps.telemetry.pace import CALM, QUICK, say_watched
 from apps.telemetry.stream import Entry, Stream
 from tests.gateway.processes import AgentClient, sample, wait_until
 
@@ -48,12 +51,32 @@ def test_it_acknowledges_what_is_in_the_stream(gateway, make_agent):
     with AgentClient(gateway, token) as client:
         client.receive()
         client.send(1, sample(12.5), sample(7.5, "slot", 5, "task-1", "note"))
-        assert client.receive() == {"v": 1, "ack": 1}
+        assert client.receive()["ack"] == 1
 
     [entry] = entries()
     assert (entry.agent, entry.labels) == (agent.pk, Labels("w1", "coder", "here", ""))
     reported = total(entry.parts.values())
     assert (reported.operations, reported.duration_ms) == (2, 20.0)
+
+
+def test_it_says_how_long_samples_may_be_kept_back_when_that_changes(gateway, make_agent, redis_server):
+    _, token = make_agent()
+    with AgentClient(gateway, token) as client:
+        client.receive()
+
+        def paces(seqs: Iterator[int]) -> Iterator[float | None]:
+            for seq in seqs:
+                client.send(seq, sample())
+                yield client.receive().get("pace")
+                time.sleep(0.05)
+
+        seqs = iter(range(1, 1000))
+        nobody_looks = next(pace for pace in paces(seqs) if pace)
+        say_watched(1.0)
+        somebody_looks = next(pace for pace in paces(seqs) if pace)
+        said_again = [pace for pace in paces(itertools.islice(seqs, 5)) if pace]
+
+    assert (nobody_looks, somebody_looks, said_again) == (CALM, QUICK, [])
 
 
 def test_it_answers_text_with_text(gateway, make_agent):
