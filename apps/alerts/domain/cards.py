@@ -125,7 +125,6 @@ CARDS: dict[str, Card] = {
 }
 
 
-def acts_of(metric: str, scope: str) -> set[str]:
-    """What the card of this metric offers for a subject of this scope."""
-    named = {step.act for step in CARDS[metric].steps if step.act}
-    return {act for act in named if act not in list(Scope) or act == scope}
+def steps_for(metric: str, scope: str) -> tuple[Step, ...]:
+    """The card's steps for an alert of this scope: those about another kind of subject are left out."""
+    return tuple(step for step in CARDS[metric].steps if step.act not in list(Scope) or step.act == scope)
