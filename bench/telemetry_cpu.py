@@ -49,7 +49,7 @@ def run(parts: Parts, seconds: float) -> list[Figure]:
         over.set()
         reader.join()
     return [
-        Figure("telemetry_cpu_pct", calm["gateway"] + calm["telemetry"], "% of a core", 10, "lower"),
+        Figure("telemetry_path_cpu_pct", calm["gateway"] + calm["telemetry"], "% of a core", 10, "lower"),
         *(Figure(f"{name}_cpu_pct", share, "% of a core", None, "lower") for name, share in calm.items()),
         Figure("watched_cpu_pct", quick["gateway"] + quick["telemetry"], "% of a core", None, "lower"),
         *(

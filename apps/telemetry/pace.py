@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 WATCHED = "yard:watched"
 LOOK_SECONDS = 1.0
 KEPT_MS = 5_000  # after the last word of a web process
-QUICK, CALM = 0.25, 1.0  # seconds
+QUICK, CALM = 0.25, 2.0  # seconds
 
 
 def say_watched(read_timeout: float) -> None:
