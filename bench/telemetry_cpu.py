@@ -49,13 +49,8 @@ def run(parts: Parts, seconds: float) -> list[Figure]:
         over.set()
         reader.join()
     return [
-        Figure("telemetry_path_cpu_pct", calm["gateway"] + calm["telemetry"], "% of a core", 10, "lower"),
-        *(Figure(f"{name}_cpu_pct", share, "% of a core", None, "lower") for name, share in calm.items()),
-        Figure("watched_cpu_pct", quick["gateway"] + quick["telemetry"], "% of a core", None, "lower"),
-        *(
-            Figure(f"watched_{name}_cpu_pct", share, "% of a core", None, "lower")
-            for name, share in quick.items()
-        ),
+        *shares("", calm, goal=10.0),
+        *shares("watched_", quick),
         *rows(parts, 2 * (WARM_UP + seconds)),
     ]
 
@@ -74,6 +69,16 @@ def measured(parts: Parts, tokens: list[str], pace: float, seconds: float) -> di
         load.close()
     say(f"p95 of an acknowledgement {outcome.p(0.95):.1f} ms; {outcome.acked / passed:.0f} frames/s")
     return {name: 100 * (after[name] - before[name]) / passed for name in after}
+
+
+def shares(prefix: str, found: dict[str, float], goal: float | None = None) -> list[Figure]:
+    """Of all processes that a sample passes, and of each."""
+    unit = "% of a core"
+    whole = Figure(f"{prefix}telemetry_cpu_pct", sum(found.values()), unit, goal, "lower")
+    return [
+        whole,
+        *(Figure(f"{prefix}{name}_process_pct", share, unit, None, "lower") for name, share in found.items()),
+    ]
 
 
 def say_watched(parts: Parts) -> None:

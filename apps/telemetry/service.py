@@ -22,13 +22,12 @@ from apps.telemetry.ingest import STREAM, forget_silent
 from apps.telemetry.pace import LOOK_SECONDS, QUICK, pace
 from apps.telemetry.rebuild import START, began_anew, restored
 from apps.telemetry.snapshot import counts_key, encode, key
-from apps.telemetry.stream import Entry, Stream, format_id, parse_id
+from apps.telemetry.stream import ENTRIES_AT_ONCE, Entry, Stream, format_id, parse_id
 
 log = logging.getLogger(__name__)
 
-GATHER_SHARE = 0.48  # of the pace between two reads, so that a busy stream is read in batches
 SETTLING_SECONDS = 0.3  # from the end of a second until what ended in it has been reported, mostly
-READS_A_TICK = 40  # far behind, buckets are written in between, so that they don't pile up
+TAKES_A_TICK = 10  # far behind, buckets are written in between, so that they don't pile up
 RETENTION_SECONDS = 60
 BACKOFF_SECONDS = (0.2, 5.0)
 
@@ -53,6 +52,8 @@ class Telemetry:
         self.pace = tick_seconds  # seconds between two ticks
         self._look_again_at = 0.0
         self._shown = 0.0  # until when what was published reaches
+        self.entries_per_s = 0.0  # that came of late
+        self._taken_at = time.monotonic()
 
     def start(self) -> None:
         """Takes up where the checkpoint is."""
@@ -77,10 +78,6 @@ class Telemetry:
             self.pace = max(self.tick_seconds, pace())
         return self.pace
 
-    def gather(self, seconds: float) -> None:
-        """Waits up to this long for entries, and takes those that came."""
-        self._feed(self.stream.wait(seconds))
-
     def tick(self) -> None:
         """Takes all that is there, publishes what is due, and writes the buckets that are over."""
         now, caught_up = self.catch_up()
@@ -104,12 +101,15 @@ class Telemetry:
 
     def catch_up(self) -> tuple[float, bool]:
         """The time up to which everything was taken, by Redis' clock, and whether that is now."""
-        for _ in range(READS_A_TICK):
+        taken, since, caught_up = self.stream.taken, self._taken_at, False
+        self._taken_at = time.monotonic()
+        for _ in range(TAKES_A_TICK):
             now, entries, caught_up = self.stream.take()
             self._feed(entries)
             if caught_up:
-                return now, True
-        return self.stream.position[0] / 1000, False
+                break
+        self.entries_per_s = (self.stream.taken - taken) / max(0.01, self._taken_at - since)
+        return (now, True) if caught_up else (self.stream.position[0] / 1000, False)
 
     def _feed(self, entries: list[Entry]) -> None:
         for entry in entries:
@@ -192,12 +192,17 @@ def run(client: redis.Redis, *, tick_seconds: float, stop: threading.Event) -> N
 
 def _loop(telemetry: Telemetry, stop: threading.Event) -> None:
     due = time.monotonic()
-    while not stop.is_set():
-        left = due - time.monotonic()
-        if left > 0:
-            telemetry.gather(left)
-            stop.wait(min(GATHER_SHARE * telemetry.pace, max(0.0, due - time.monotonic())))
+    while not stop.wait(portion(due - time.monotonic(), telemetry.entries_per_s)):
+        if time.monotonic() < due:
+            telemetry.catch_up()
             continue
         telemetry.tick()
         due = max(due + telemetry.pause(), time.monotonic())
     telemetry.finish()
+
+
+def portion(left: float, entries_per_s: float) -> float:
+    """How long to wait for the next read, when it is `left` seconds to the next tick: about as long as one read takes
+    to fill. What is taken at once keeps a core busy, for which acknowledgements would have to wait."""
+    reads = max(1, round(left * entries_per_s / ENTRIES_AT_ONCE))
+    return max(0.0, left / reads)

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         stop = StopSignal().event
         tick_seconds = settings.TELEMETRY_TICK_SECONDS
         if is_our_turn(FileLock(settings.SWARMYARD_HOME / "telemetry.lock"), stop):
-            run(connection(read_timeout=5.0 + tick_seconds), tick_seconds=tick_seconds, stop=stop)
+            run(connection(), tick_seconds=tick_seconds, stop=stop)
 
 
 def is_our_turn(lock: FileLock, stop: threading.Event) -> bool:
