@@ -1,4 +1,4 @@
-"""How fresh figures are: quick while somebody looks at them, a second late while nobody does.
+"""How fresh figures are: quick while somebody looks at them, seconds late while nobody does.
 
 Most of what telemetry costs goes with messages, not with what they hold. So the web process says that somebody looks,
 the gateway passes on to agents how long they may keep samples back, and the telemetry process counts as often.
@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 WATCHED = "yard:watched"
 LOOK_SECONDS = 1.0
 KEPT_MS = 5_000  # after the last word of a web process
-QUICK, CALM = 0.25, 2.0  # seconds
+QUICK, CALM = 0.25, 2.0  # seconds; figures end that much earlier, which must be less than OPEN_SECONDS
+FOLLOWING_SECONDS = CALM + 2 * LOOK_SECONDS  # until all agents have taken up another pace
 
 
 def say_watched(read_timeout: float) -> None:

@@ -19,7 +19,7 @@ from apps.telemetry.domain.series import TEN, floor_to
 from apps.telemetry.domain.window import WINDOWS
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.ingest import STREAM, forget_silent
-from apps.telemetry.pace import LOOK_SECONDS, QUICK, pace
+from apps.telemetry.pace import CALM, FOLLOWING_SECONDS, LOOK_SECONDS, QUICK, pace
 from apps.telemetry.rebuild import START, began_anew, restored
 from apps.telemetry.snapshot import counts_key, encode, key
 from apps.telemetry.stream import ENTRIES_AT_ONCE, Entry, Stream, format_id, parse_id
@@ -51,6 +51,7 @@ class Telemetry:
         self._retained_at = 0.0
         self.pace = tick_seconds  # seconds between two ticks
         self._look_again_at = 0.0
+        self._calm_until = 0.0
         self._shown = 0.0  # until when what was published reaches
         self.entries_per_s = 0.0  # that came of late
         self._taken_at = time.monotonic()
@@ -73,17 +74,22 @@ class Telemetry:
 
     def pause(self) -> float:
         """Seconds until the next tick: longer while nobody looks."""
-        if time.monotonic() >= self._look_again_at:
-            self._look_again_at = time.monotonic() + LOOK_SECONDS
-            self.pace = max(self.tick_seconds, pace())
+        now = time.monotonic()
+        if now >= self._look_again_at:
+            self._look_again_at = now + LOOK_SECONDS
+            asked = pace()
+            self.pace = max(self.tick_seconds, asked)
+            if asked == CALM:
+                self._calm_until = now + FOLLOWING_SECONDS
         return self.pace
 
     def tick(self) -> None:
         """Takes all that is there, publishes what is due, and writes the buckets that are over."""
         now, caught_up = self.catch_up()
-        # While agents keep samples back for longer, a second is over later, so that it isn't shown by half.
-        self._shown = max(self._shown, now - max(0.0, self.pace - QUICK))
-        self.live.advance(self._shown)
+        self.live.advance(now)
+        # While agents keep samples back for longer, figures end earlier, so that no second is shown by half.
+        lag = CALM - QUICK if time.monotonic() < self._calm_until else 0.0
+        self._shown = max(self._shown, now - lag)
         self._flush(before=now, until=float(floor_to(now, TEN)))
         # Replaying after a start shows the past; falling behind later shows how far by the snapshot's time.
         self._replayed = self._replayed or caught_up

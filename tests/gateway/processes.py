@@ -134,6 +134,10 @@ class AgentClient:
         data = self.socket.recv(timeout=timeout)
         return msgspec.json.decode(data) if isinstance(data, str) else msgspec.msgpack.decode(data)
 
+    def acknowledged(self) -> int:
+        """The seq of the acknowledgement that comes next, which may bring a pace as well."""
+        return self.receive()["ack"]
+
     def send(
         self, seq: int, *samples: list[Any], client: str = "c0ffee00", text: bool = False, **rest: Any
     ) -> None:

@@ -86,7 +86,7 @@ def test_as_many_samples_as_a_frame_may_have_are_taken_and_one_more_is_not(gatew
     with AgentClient(gateway, token) as client:
         client.receive()
         client.send(1, *[sample()] * frames.MAX_SAMPLES)
-        assert client.receive() == {"v": 1, "ack": 1}
+        assert client.acknowledged() == 1
         client.send(2, *[sample()] * (frames.MAX_SAMPLES + 1))
         refused = client.receive()
         assert (refused["code"], refused["seq"]) == ("bad_frame", 2)
@@ -108,7 +108,7 @@ def test_a_frame_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(gateway,
         whole = of_size(1, frames.MAX_BYTES)
         assert len(whole) == 1024 * 1024
         client.socket.send(whole)
-        assert client.receive() == {"v": 1, "ack": 1}
+        assert client.acknowledged() == 1
         client.socket.send(of_size(2, frames.MAX_BYTES + 1))
         assert client.close_code() == 1009
 
@@ -122,7 +122,7 @@ def test_numbers_that_come_twice_and_in_any_order_add_each_frame_once(gateway, m
         client.receive()
         for seq in order:
             client.send(seq, sample())
-            assert client.receive() == {"v": 1, "ack": seq}
+            assert client.acknowledged() == seq
 
     assert entries() == 8
 
@@ -133,7 +133,7 @@ def test_times_that_are_a_year_off_count_at_their_arrival_and_are_flagged(gatewa
     with AgentClient(gateway, token) as client:
         client.receive()
         client.send(1, *[["build", now + off, 10.0, 0.0, "ok"] for off in (-year, 0.0, year)])
-        assert client.receive() == {"v": 1, "ack": 1}
+        assert client.acknowledged() == 1
 
     [entry] = Stream(redis_connection()).take()[1]
     counted = total(entry.parts.values())
@@ -171,7 +171,7 @@ def test_a_million_kinds_are_all_counted_and_cost_next_to_nothing(gateway, make_
 def send_kinds(client: AgentClient, *, first_seq: int, numbers: range) -> None:
     for seq, first in enumerate(range(numbers.start, numbers.stop, 250), start=first_seq):
         client.send(seq, *[[f"kind-{number}", 0.0, 1.0, 0.0, "ok"] for number in range(first, first + 250)])
-        assert client.receive() == {"v": 1, "ack": seq}
+        assert client.acknowledged() == seq
 
 
 def shown_kinds() -> dict[str, int]:
@@ -191,7 +191,7 @@ def test_an_agent_that_reconnects_all_the_time_is_counted_once_and_costs_nothing
                 seq = number // 10 + 1
                 for _ in range(2):
                     client.send(seq, sample())
-                    assert client.receive() == {"v": 1, "ack": seq}
+                    assert client.acknowledged() == seq
         if number == 200:
             started = gateway.resident_bytes()
 
@@ -241,7 +241,7 @@ def test_a_database_that_is_locked_for_30_s_holds_no_agent_up_and_loses_nothing(
             while time.monotonic() < until:
                 seq += 1
                 client.send(seq, sample())
-                assert client.receive() == {"v": 1, "ack": seq}
+                assert client.acknowledged() == seq
                 time.sleep(0.05)
             cursor.execute("ROLLBACK")
         wait_until(lambda: recorded(agent.pk).operations == seq, what="all of it is counted")

@@ -47,6 +47,20 @@ def test_an_operation_counts_before_its_second_is_over():
     assert live.snapshot(60, START + 1.3, tick=2).totals.operations == 1
 
 
+def test_figures_may_end_before_what_is_known_and_counts_go_on_from_there():
+    live = Live()
+    for second in range(4):
+        report(live, START + second + 0.5, "ok", "ok")
+
+    shown = live.snapshot(60, START + 1.9, tick=1)
+    live.count_on(shown)
+    later = live.snapshot(60, START + 3.2, tick=2)
+
+    assert (shown.at, shown.totals.operations, shown.agents[1].operations) == (START + 1.9, 2, 2)
+    assert live.counts(60, START + 1.9).totals.operations == counted(live, 60, START + 1.9) == 8
+    assert (later.totals.operations, sum(later.charts.throughput["w1"])) == (6, 6.0)
+
+
 arrivals = st.lists(
     st.tuples(st.floats(0, 1.5), st.integers(1, 3), st.sampled_from([0.0, 0.4, 2.0, 30.0, 59.0, 298.0])),
     min_size=1,

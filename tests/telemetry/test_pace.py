@@ -94,6 +94,23 @@ def test_a_second_is_over_later_while_agents_keep_samples_back(client):
     assert snapshot.read(60).totals.operations == 1
 
 
+def test_figures_stay_late_until_agents_have_taken_up_the_quicker_pace(client, monkeypatch):
+    monkeypatch.setattr("apps.telemetry.service.LOOK_SECONDS", 0.0)
+    telemetry = Telemetry(client, tick_seconds=0.25)
+    telemetry.start()
+    telemetry.pause()
+    pace.say_watched(1.0)
+    telemetry.pause()
+
+    telemetry.tick()
+    soon = telemetry.stream.now() - telemetry._shown
+    monkeypatch.setattr(telemetry, "_calm_until", 0.0)
+    telemetry.tick()
+    later = telemetry.stream.now() - telemetry._shown
+
+    assert later < CALM - QUICK <= soon
+
+
 def test_what_is_shown_never_goes_back_when_the_pace_slackens(client, monkeypatch):
     monkeypatch.setattr("apps.telemetry.service.LOOK_SECONDS", 0.0)
     pace.say_watched(1.0)

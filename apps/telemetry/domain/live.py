@@ -66,8 +66,8 @@ class LiveAgent:
 
 
 class Live:
-    """`at` and `now` are times of arrival, in unix seconds, and never go back. Work counts in the second that
-    `placing` found for it."""
+    """`at` and `now` are times of arrival, in unix seconds. `at` never goes back, and `now` is at most OPEN_SECONDS behind
+    it. Work counts in the second that `placing` found for it."""
 
     def __init__(self) -> None:
         self.agents: dict[int, LiveAgent] = {}
@@ -143,10 +143,9 @@ class Live:
             self._forget_old(now)
 
     def snapshot(self, seconds: int, now: float, tick: int) -> Snapshot:
-        """Raises KeyError for a window that isn't one of WINDOWS."""
+        """Ends with the last whole second before `now`. Raises KeyError for a window that isn't one of WINDOWS."""
         window = WINDOWS[seconds]
-        self.advance(now)
-        end = self._second
+        end = self._end(now)
         members = self._members(window, end, now)
         return Snapshot(
             window=seconds,
@@ -160,7 +159,7 @@ class Live:
 
     def count_on(self, snapshot: Snapshot) -> None:
         """Keeps this window's counts up from here on. To be called at once after `snapshot`."""
-        window, end = WINDOWS[snapshot.window], self._second
+        window, end = WINDOWS[snapshot.window], self._end(snapshot.at)
         self._counting[window.seconds] = Counting(
             window,
             end,
@@ -182,21 +181,19 @@ class Live:
         """The figures of any set of agents in a window. Those that weren't heard of in it are passed over. Raises
         KeyError for a window that isn't one of WINDOWS."""
         window = WINDOWS[seconds]
-        self.advance(now)
-        members = self._members(window, self._second, now, set(agents))
-        return group_figures(
-            members.values(), self._covered(window, self._second), self.one_agent_throughput()
-        )
+        end = self._end(now)
+        members = self._members(window, end, now, set(agents))
+        return group_figures(members.values(), self._covered(window, end), self.one_agent_throughput())
 
     def agent_charts(self, pk: int, seconds: int, now: float) -> AgentCharts | None:
         """Of one agent alone, for who looks at it: a snapshot would grow by all agents' lines. None for an
         agent that was never heard of. Raises KeyError for a window that isn't one of WINDOWS."""
         window = WINDOWS[seconds]
-        self.advance(now)
+        end = self._end(now)
         agent = self.agents.get(pk)
         if agent is None:
             return None
-        return agent_charts(pk, agent.series, agent.signs, window, self._second, now)
+        return agent_charts(pk, agent.series, agent.signs, window, end, now)
 
     def one_agent_throughput(self) -> float | None:
         """Looked up every ten seconds: it goes over the last hour of all agents."""
@@ -205,6 +202,11 @@ class Live:
             known = ((agent.series, agent.signs) for agent in self.agents.values())
             self._alone = ten, spread.one_agent_throughput(known, ten)
         return self._alone[1]
+
+    def _end(self, now: float) -> int:
+        """The second before which figures as of `now` end. Later ones may be known: see OPEN_SECONDS."""
+        self.advance(now)
+        return min(self._second, int(now))
 
     def _members(
         self, window: Window, end: int, now: float, only: Collection[int] | None = None
