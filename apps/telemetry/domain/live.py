@@ -66,8 +66,8 @@ class LiveAgent:
 
 
 class Live:
-    """`at` and `now` are times of arrival, in unix seconds. `at` never goes back, and `now` is at most OPEN_SECONDS behind
-    it. Work counts in the second that `placing` found for it."""
+    """`at` and `now` are times of arrival, in unix seconds. They never go back, and `now` is less than OPEN_SECONDS
+    behind `at`. Work counts in the second that `placing` found for it."""
 
     def __init__(self) -> None:
         self.agents: dict[int, LiveAgent] = {}
