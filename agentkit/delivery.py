@@ -52,6 +52,7 @@ class Delivery:
         self._token = token
         self._client = client
         self._outbox = outbox
+        self._flush_after = outbox.flush_after  # until the gateway asks for another
         self._lock = lock
         self._wake_fd = wake_fd
         self._ack_timeout = ack_timeout
@@ -105,6 +106,7 @@ class Delivery:
 
     def _begin(self, greeting: wire.Greeting) -> None:
         with self._lock:
+            self._outbox.flush_after = self._flush_after
             self._outbox.window = min(WINDOW, greeting.window)
             self._outbox.batch = min(MAX_SAMPLES, greeting.max_samples)
         self.is_refused = False
@@ -162,6 +164,8 @@ class Delivery:
         if isinstance(reply, wire.Ack):
             with self._lock:
                 known = self._outbox.acknowledge(reply.ack)
+                if reply.pace is not None:
+                    self._outbox.flush_after = reply.pace
             if known:
                 self._failures = 0
                 self.problem = ""

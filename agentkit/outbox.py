@@ -39,7 +39,7 @@ class Outbox:
         self.acked = 0
         self.dropped = 0
         self._capacity = capacity
-        self._flush_after = flush_after
+        self.flush_after = flush_after
         self._waiting: deque[Sample] = deque()
         self._sent: dict[int, Sent] = {}
         self._on_wire = 0
@@ -85,7 +85,7 @@ class Outbox:
             return None
         if flushing or len(self._waiting) >= self.batch:
             return 0.0
-        return self._oldest_at + self._flush_after
+        return self._oldest_at + self.flush_after
 
     def next_frame(self, now: float, *, flushing: bool = False) -> Sent | None:
         due = self.due_at(flushing=flushing)

@@ -75,6 +75,7 @@ class Hello(msgspec.Struct, kw_only=True):
 class Ack(msgspec.Struct, kw_only=True):
     v: int
     ack: Seq
+    pace: Annotated[float, Meta(ge=0, le=60)] | None = None
 
 
 class Refusal(msgspec.Struct, kw_only=True):

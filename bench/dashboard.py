@@ -49,6 +49,7 @@ def main() -> None:
         Figure("push_p95_ms", percentile(late, 0.95), "ms", 300.0, "lower"),
         Figure("push_p50_ms", percentile(late, 0.5), "ms", None, "lower"),
         Figure("tick_cpu_ms", (busy - alone) * seconds / max(1, len(late)) * 1000, "ms", 50.0, "lower"),
+        Figure("viewer_cpu_pct", (busy - alone) * 100, "% of a core", None, "lower"),
         Figure("pushes_per_s", len(late) / seconds, "1/s", None, "higher"),
     ]
     show("dashboard", where, figures, as_json=chosen.json)

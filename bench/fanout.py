@@ -93,7 +93,7 @@ def fan_out(seconds: int) -> list[Figure]:
 def bench_web() -> Iterator[tuple[Parts, str]]:
     """A web process with the region of `fanout_app.py`, that ticks as fast as it can; and a session's cookie."""
     with Parts(["redis"]) as yard:
-        yard.environment |= {"SWARMYARD_PUSH_TICK": "0.001", "PYTHONPATH": str(PROJECT / "bench")}
+        yard.environment |= {"SWARMYARD_PUSH_TICK": "0.00025", "PYTHONPATH": str(PROJECT / "bench")}
         yard.start("web", "python -m daphne -v 0 -b 127.0.0.1 -p $SWARMYARD_PORT fanout_app:application")
         yield yard, "=".join(yard.ask(SESSION))
 

@@ -7,10 +7,12 @@ its frame was *due*, so a server that holds a client up can't hide it.
 
 import base64
 import os
+import secrets
 import select
 import socket
 import struct
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +43,6 @@ class Outcome:
     sent: int = 0
     acked: int = 0
     errors: int = 0
-    bytes_sent: int = 0
     late_ms: list[float] = field(default_factory=list)
 
     def p(self, share: float) -> float:
@@ -70,22 +71,22 @@ def samples(count: int, random: Random) -> list[Sample]:
     return made
 
 
-class Protocol:
+class Protocol(ABC):
     """How one kind of server is spoken to. `pipelined`: how many frames of a connection may wait for their answer."""
 
     pipelined = 1
 
-    def open(self, number: int) -> socket.socket:
-        raise NotImplementedError
+    @abstractmethod
+    def open(self, number: int) -> socket.socket: ...
 
-    def message(self, number: int, seq: int) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def message(self, number: int, seq: int) -> bytes: ...
 
+    @abstractmethod
     def answers(self, data: bytearray) -> Iterator[bool]:
         """Takes whole answers out of `data`: whether each is an acknowledgement."""
-        raise NotImplementedError
 
-    def refresh(self) -> None:
+    def refresh(self) -> None:  # noqa: B027 - not every server's bodies age
         """Makes one body in turn anew, as bodies hold the time."""
 
 
@@ -96,7 +97,9 @@ class Websocket(Protocol):
         self.port = port
         self.tokens = tokens
         self.random = Random(seed)
-        self.clients = [f"{self.random.getrandbits(64):016x}" for _ in tokens]
+        self.clients = [
+            secrets.token_hex(8) for _ in tokens
+        ]  # of one used before, frames would be resent ones
         self.made = [samples(sizes[number % len(sizes)], self.random) for number in range(BODIES)]
         self.bodies = [self._body(number) for number in range(BODIES)]
         self.turn = 0
@@ -267,7 +270,6 @@ class Load:
             data = self.protocol.message(line.number, line.seq)
             line.waiting.append(line.due.popleft())
             outcome.sent += 1
-            outcome.bytes_sent += len(data)
             try:
                 gone = line.peer.send(data)
             except BlockingIOError:

@@ -25,8 +25,10 @@ from yard import PROJECT, cpu_seconds, free_port
 
 CONNECTIONS = 100
 ROUNDS = 2
+AFTERWARDS = 2.0  # seconds in which a server may do what it put off: that is a part of its cost
 FLOWER = ("flower==2.0.1", "celery==5.5.3", "redis==5.2.1")
 FLOWER_EVENTS = 40_000
+versions: dict[str, str] = {}  # of the peers that were here
 Arm = Callable[[], float]  # one turn: samples per core and second
 Maker = Callable[[int, int], contextlib.AbstractContextManager[Arm]]  # by samples a frame and seconds a turn
 
@@ -67,6 +69,11 @@ def in_turn(
     return mine, theirs
 
 
+def met(name: str, version: str) -> None:
+    say(f"{name}: {version}")
+    versions[name] = version
+
+
 class Missing(Exception):
     """A program that isn't on this machine."""
 
@@ -81,7 +88,7 @@ def pushgateway(size: int, seconds: int) -> Iterator[Arm]:
         # Without the check, which would look at everything pushed so far for each push.
         words += ["--persistence.interval=1s", "--push.disable-consistency-check", "--log.level=error"]
         with server([program, *words], f"http://127.0.0.1:{port}/-/ready") as process:
-            say(f"pushgateway: {version(program, '--version')}")
+            met("pushgateway", version(program, "--version"))
             bodies = [pushed(body) for body in bodies_of(size)]
             protocol = Post(
                 port,
@@ -99,7 +106,7 @@ def victoriametrics(size: int, seconds: int) -> Iterator[Arm]:
     with tempfile.TemporaryDirectory(prefix="bench-vm-") as directory:
         words = [f"-storageDataPath={directory}", f"-httpListenAddr=127.0.0.1:{port}", "-loggerLevel=ERROR"]
         with server([program, *words], f"http://127.0.0.1:{port}/health") as process:
-            say(f"victoriametrics: {version(program, '-version')}")
+            met("victoriametrics", version(program, "-version"))
             made = bodies_of(size)
             protocol = Post(
                 port,
@@ -128,7 +135,7 @@ def flower(size: int, seconds: int) -> Iterator[Arm]:
                 [python, *words, "--logging=error", "--max_tasks=10000"], f"http://127.0.0.1:{web}/metrics"
             )
         )
-        say("flower: " + " ".join(FLOWER))
+        met("flower", " ".join(FLOWER))
         time.sleep(2)  # until it listens to events
         done = 0
 
@@ -156,6 +163,7 @@ def arm(name: str, protocol: Post, pid: int, size: int, seconds: int) -> Arm:
     def step(frames_per_s: float) -> Step:
         before = cpu_seconds(pid)
         outcome = load.run(frames_per_s, seconds, give_up_ms=200)
+        time.sleep(AFTERWARDS)
         used = cores_between({name: before}, {name: cpu_seconds(pid)}, outcome.seconds)
         done = Step(frames_per_s, outcome, used)
         say(f"  {name}: {done}")

@@ -2,9 +2,10 @@
 
 A hundred agents with real tokens hold a websocket each and send frames at a steady rate; a frame's lateness runs
 from when it was due until its acknowledgement, which the gateway gives once the sample is on disk (Redis with
-`appendfsync always`). Meanwhile the telemetry process sums it all up. At the end four counts are compared: samples
-sent, samples acknowledged, appends that Redis itself counted, and operations in the totals of the database. Everything,
-the load included, shares the cores of this machine.
+`appendfsync always`). Meanwhile the telemetry process sums it all up. At the end counts are compared: samples sent,
+samples acknowledged, appends that Redis itself counted, and operations in the database: in its totals, and in its
+rollups of each resolution, of the agents as of the yard. Everything, the load included, shares the cores of this
+machine.
 """
 
 import sys
@@ -25,6 +26,19 @@ AGENTS = 100
 SAMPLES_PER_S = 100_000
 COUNTED_WITHIN = 60.0
 PROCESSES = ("redis", "gateway", "telemetry")
+# Rows of other resolutions are summed up from these, and later.
+ROLLED_UP = """
+import json
+from django.db.models import Sum
+from apps.telemetry.domain.rolling import ROW_SECONDS
+from apps.telemetry.models import Rollup
+found = {}
+for resolution in ROW_SECONDS:
+    rows = Rollup.objects.filter(resolution=resolution)
+    for who, chosen in (("agents", rows.filter(subject__startswith="agent:")), ("yard", rows.filter(subject="yard"))):
+        found[f"{who} {resolution}"] = chosen.aggregate(operations=Sum("operations"))["operations"] or 0
+print(json.dumps(found))
+"""
 
 
 def main() -> None:
@@ -38,7 +52,7 @@ def main() -> None:
         figures += peers.ratios(
             {size: again(yard, step, size, seconds) for size, step in best.items()}, seconds
         )
-    show("telemetry", where, figures, as_json=chosen.json)
+    show("telemetry", {**where, "peers": peers.versions}, figures, as_json=chosen.json)
 
 
 def sustained(yard: Parts, seconds: int) -> list[Figure]:
@@ -46,6 +60,7 @@ def sustained(yard: Parts, seconds: int) -> list[Figure]:
     load = Load(Websocket(yard.gateway_port, [token for _, token in yard.agents(AGENTS)], (SIZE,)), AGENTS)
     load.run(SAMPLES_PER_S / SIZE / 10, 2)  # imports, caches, the first connection to Redis
     warm = wait_for_count(yard, 0)
+    rolled_up = yard.ask(ROLLED_UP)
     appended, used = appends(yard), yard.cpu()
     outcome = load.run(SAMPLES_PER_S / SIZE, seconds, give_up_ms=60_000)
     cores = cores_between(used, yard.cpu(), outcome.seconds)
@@ -53,11 +68,9 @@ def sustained(yard: Parts, seconds: int) -> list[Figure]:
     load.close()
     counted = wait_for_count(yard, warm + outcome.acked * SIZE) - warm
     in_stream = (appends(yard) - appended) * SIZE
+    in_rollups = [found - rolled_up[name] for name, found in yard.ask(ROLLED_UP).items()]
     sent, acked = outcome.sent * SIZE, outcome.acked * SIZE
-    say(
-        f"{seconds} s: {sent} sent, {acked} acknowledged, {in_stream} in the stream, {counted} counted; cores "
-        + words(cores)
-    )
+    say(f"{seconds} s; cores {words(cores)}")
     return [
         Figure(
             "ingest_samples_per_s", acked / outcome.answered_seconds, "1/s", 0.99 * SAMPLES_PER_S, "higher"
@@ -66,11 +79,25 @@ def sustained(yard: Parts, seconds: int) -> list[Figure]:
         Figure("ingest_p50_ms", outcome.p(0.5), "ms", None, "lower"),
         Figure("ingest_p95_ms", outcome.p(0.95), "ms", P95_MS, "lower"),
         Figure("ingest_p99_ms", outcome.p(0.99), "ms", None, "lower"),
-        Figure("ingest_lost", max(0, acked - min(in_stream, counted)), "", 0, "lower"),
-        Figure("ingest_doubled", max(0, max(in_stream, counted) - sent), "", 0, "lower"),
+        *counts(sent, acked, in_stream, counted, in_rollups),
         Figure("ingest_behind_s", behind, "s", 3.0, "lower"),
         *(Figure(f"ingest_{name}_cores", share, "cores", None, "lower") for name, share in cores.items()),
         Figure("ingest_gateway_mb", memory_mb(yard.pid("gateway"), "Rss"), "MB", None, "lower"),
+    ]
+
+
+def counts(sent: int, acked: int, in_stream: int, in_totals: int, in_rollups: list[int]) -> list[Figure]:
+    """Lost is what was acknowledged and isn't everywhere; doubled is what is somewhere and was never sent."""
+    kept = [in_stream, in_totals, *in_rollups]
+    return [
+        Figure("ingest_sent", sent, "", None, "higher"),
+        Figure("ingest_acknowledged", acked, "", None, "higher"),
+        Figure("ingest_in_stream", in_stream, "", None, "higher"),
+        Figure("ingest_in_totals", in_totals, "", None, "higher"),
+        Figure("ingest_in_rollups_least", min(in_rollups), "", None, "higher"),
+        Figure("ingest_in_rollups_most", max(in_rollups), "", None, "higher"),
+        Figure("ingest_lost", max(0, acked - min(kept)), "", 0, "lower"),
+        Figure("ingest_doubled", max(0, max(kept) - sent), "", 0, "lower"),
     ]
 
 
@@ -94,14 +121,18 @@ def again(yard: Parts, best: Step, size: int, seconds: int) -> Callable[[], Step
 def at_size(yard: Parts, size: int, seconds: int) -> Callable[[float], Step]:
     def step(frames_per_s: float) -> Step:
         load = Load(Websocket(yard.gateway_port, tokens, (size,), seed=size), AGENTS)
-        used = yard.cpu()
+        appended, used = appends(yard), yard.cpu()
         outcome = load.run(frames_per_s, seconds, give_up_ms=200)
-        cores = cores_between(used, yard.cpu(), outcome.seconds)
         load.close()
+        settle(yard)
+        cores = cores_between(used, yard.cpu(), outcome.seconds)  # with what it put off until there was time
+        if appends(yard) - appended < outcome.acked:
+            raise SystemExit(
+                "Frames were acknowledged that aren't in the stream: this measures something else."
+            )
         say(
             f"  frames of {size:3}: {frames_per_s:6.0f}/s, p95 {outcome.p(0.95):6.1f} ms; cores {words(cores)}"
         )
-        settle(yard)
         return Step(frames_per_s, outcome, cores)
 
     tokens = [token for _, token in yard.agents(AGENTS)]
@@ -109,7 +140,8 @@ def at_size(yard: Parts, size: int, seconds: int) -> Callable[[float], Step]:
 
 
 def settle(yard: Parts) -> None:
-    """Until the telemetry process is through with what a step left, so that it isn't paid by the next."""
+    """Until the telemetry process is through with what a step left, which is a part of its cost."""
+    time.sleep(peers.AFTERWARDS)
     deadline = time.monotonic() + COUNTED_WITHIN
     while time.time() - last_snapshot(yard) > 2.5 and time.monotonic() < deadline:
         time.sleep(0.1)

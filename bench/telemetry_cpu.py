@@ -1,6 +1,9 @@
 """What the telemetry path costs in everyday use, process by process, and what is kept of it: 100 agents that report 10
-operations a second each, in four frames as the agents' client sends them, and a host that reads them once a second."""
+operations a second each, and a host that reads them once a second. First while nobody looks at a page, when the
+gateway asks agents for a frame every two seconds, then while somebody does, with four a second; both as the agents'
+client does it. The path is the gateway, Redis and the telemetry process."""
 
+import sys
 import time
 from threading import Event, Thread
 
@@ -8,8 +11,12 @@ import msgspec
 from load import Load, Websocket
 from parts import Parts
 from report import Figure, machine, options, say, show
+from yard import PROJECT
 
-AGENTS, OPERATIONS, FRAMES = 100, 10, 4  # agents, and what each reports a second
+sys.path.append(str(PROJECT))
+from apps.telemetry.pace import CALM, KEPT_MS, QUICK, WATCHED
+
+AGENTS, OPERATIONS = 100, 10  # agents, and what each reports a second
 WARM_UP = 15.0
 KEPT = """
 import json
@@ -31,30 +38,53 @@ def main() -> None:
 
 def run(parts: Parts, seconds: float) -> list[Figure]:
     agents = parts.agents(AGENTS)
-    load = Load(Websocket(parts.gateway_port, [token for _, token in agents], [2, 3]), AGENTS)
     over = Event()
     reader = Thread(target=read_off, args=(parts, [pk for pk, _ in agents], over))
     reader.start()
+    tokens = [token for _, token in agents]
     try:
-        load.run(AGENTS * FRAMES, WARM_UP)
-        say(f"{AGENTS} agents report; measuring {seconds:.0f} s")
-        before, begun = parts.cpu(), time.monotonic()
-        outcome = load.run(AGENTS * FRAMES, seconds)
-        spent, passed = parts.cpu(), time.monotonic() - begun
+        calm = measured(parts, tokens, CALM, seconds)
+        say_watched(parts)
+        quick = measured(parts, tokens, QUICK, seconds)
     finally:
         over.set()
         reader.join()
-        load.close()
-    share = {name: 100 * (spent[name] - before[name]) / passed for name in spent}
     return [
-        Figure("telemetry_cpu_pct", share["gateway"] + share["telemetry"], "% of a core", 10, "lower"),
-        Figure("gateway_cpu_pct", share["gateway"], "% of a core", None, "lower"),
-        Figure("telemetry_process_cpu_pct", share["telemetry"], "% of a core", None, "lower"),
-        Figure("redis_cpu_pct", share["redis"], "% of a core", None, "lower"),
-        Figure("telemetry_ack_p95_ms", outcome.p(0.95), "ms", 10, "lower"),
-        Figure("telemetry_samples_per_s", outcome.acked * OPERATIONS / FRAMES / passed, "", None, "higher"),
-        *rows(parts, WARM_UP + seconds),
+        *shares("", calm, goal=10.0),
+        *shares("watched_", quick),
+        *rows(parts, 2 * (WARM_UP + seconds)),
     ]
+
+
+def measured(parts: Parts, tokens: list[str], pace: float, seconds: float) -> dict[str, float]:
+    """Per cent of a core, by process."""
+    each = OPERATIONS * pace
+    load = Load(Websocket(parts.gateway_port, tokens, sorted({int(each), round(each + 0.5)})[:2]), AGENTS)
+    try:
+        load.run(AGENTS / pace, WARM_UP)
+        say(f"{AGENTS} agents report every {pace} s; measuring {seconds:.0f} s")
+        before, begun = parts.cpu(), time.monotonic()
+        outcome = load.run(AGENTS / pace, seconds)
+        after, passed = parts.cpu(), time.monotonic() - begun
+    finally:
+        load.close()
+    say(f"p95 of an acknowledgement {outcome.p(0.95):.1f} ms; {outcome.acked / passed:.0f} frames/s")
+    return {name: 100 * (after[name] - before[name]) / passed for name in after}
+
+
+def shares(prefix: str, found: dict[str, float], goal: float | None = None) -> list[Figure]:
+    """Of all processes that a sample passes, and of each."""
+    unit = "% of a core"
+    whole = Figure(f"{prefix}telemetry_cpu_pct", sum(found.values()), unit, goal, "lower")
+    return [
+        whole,
+        *(Figure(f"{prefix}{name}_process_pct", share, unit, None, "lower") for name, share in found.items()),
+    ]
+
+
+def say_watched(parts: Parts) -> None:
+    """As a web process says it, for as long as the benchmark takes."""
+    parts.redis.set(WATCHED, b"1", px=100 * KEPT_MS)
 
 
 def rows(parts: Parts, seconds: float) -> list[Figure]:

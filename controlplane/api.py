@@ -13,7 +13,7 @@ from apps.access.exceptions import NotAllowed
 from apps.alerts.api import router as alerts
 from apps.alerts.exceptions import AlertRefused
 from apps.events.api import router as events
-from apps.fleet.api import agents, hosts
+from apps.fleet.api import agents, hosts, spending
 from apps.fleet.exceptions import AgentRefused
 from apps.lib.questions import NoAnswer
 from apps.telemetry.api import router as service_levels
@@ -35,6 +35,7 @@ api = NinjaAPI(
 api.add_router("/waves", waves)
 api.add_router("/agents", agents)
 api.add_router("/hosts", hosts)
+api.add_router("/spending", spending)
 api.add_router("/repositories", repositories)
 api.add_router("/alerts", alerts)
 api.add_router("/events", events)

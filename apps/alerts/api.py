@@ -5,11 +5,12 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Field, Router, Schema, Status
+from pydantic import ConfigDict
 
 from apps.access.api_auth import actor_of
 from apps.alerts.actions import destinations as destination_actions
 from apps.alerts.actions import operate
-from apps.alerts.actions.rules import edit_rule, make_rule, remove_rule
+from apps.alerts.actions.rules import edit_rule, make_rule, remove_rule, reset_rule
 from apps.alerts.domain.rules import RuleSpec
 from apps.alerts.models import Alert, Destination, Rule, Silence
 from apps.alerts.queries import last_evaluation, silenced, watch_is_dead
@@ -64,6 +65,8 @@ class SilenceOut(Schema):
 
 
 class RuleIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
     key: str
     title: str
     metric: str
@@ -77,9 +80,12 @@ class RuleIn(Schema):
 
 
 class RuleChangeIn(Schema):
-    """What is left out stays as it is."""
+    """What is left out stays as it is. What a rule looks at can't be changed: make another one."""
+
+    model_config = ConfigDict(extra="forbid")
 
     title: str | None = None
+    scope: str | None = None
     threshold: float | None = None
     resolve_threshold: float | None = None
     for_seconds: int | None = None
@@ -152,6 +158,14 @@ def change_rule(request: HttpRequest, key: str, body: RuleChangeIn) -> Any:
     changes = {name: value for name, value in body.dict().items() if value is not None}
     rule = get_object_or_404(Rule, key=key)
     return rule_data(edit_rule(rule=rule, actor=actor_of(request), now=timezone.now(), **changes))
+
+
+@router.post(
+    "/rules/{key}/reset", response=RuleOut, summary="Undo all changes of one of the yard's own rules"
+)
+def undo_rule(request: HttpRequest, key: str) -> Any:
+    rule = get_object_or_404(Rule, key=key)
+    return rule_data(reset_rule(rule=rule, actor=actor_of(request), now=timezone.now()))
 
 
 @router.delete("/rules/{key}", response={204: None}, summary="Remove a rule that isn't one of the yard's own")

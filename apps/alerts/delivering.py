@@ -14,7 +14,8 @@ from apps.alerts.domain.messages import Line, body_of, title_of
 from apps.alerts.domain.rules import Severity
 from apps.alerts.guard import PrivateAddress
 from apps.alerts.models import Alert, Delivery
-from apps.alerts.sending import NotSent, send
+from apps.alerts.sender import send_apart
+from apps.alerts.sending import NotSent
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def deliver(pk: int, clock: Callable[[], datetime]) -> None:
     title, body, severity = message_of(delivery, clock())
     try:
         allowed = networks(settings.ALERT_NETWORKS)
-        send(delivery.destination.url, title=title, body=body, severity=severity, allowed=allowed)
+        send_apart(delivery.destination.url, title=title, body=body, severity=severity, allowed=allowed)
     except (BadAddress, PrivateAddress) as error:
         actions.fail(delivery, str(error), clock(), for_good=True)
     except (NotSent, JobTimeoutException) as error:

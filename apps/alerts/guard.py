@@ -21,6 +21,7 @@ class PrivateAddress(Exception):
     """No OSError: libraries would take it for a connection that failed, and try again or elsewhere."""
 
     def __init__(self, host: str) -> None:
+        self.host = host
         super().__init__(
             f"{host} is a private address: nothing is sent there unless SWARMYARD_ALERT_NETWORKS names its network."
         )

@@ -11,9 +11,13 @@ STALE = timedelta(seconds=15)  # rules are evaluated every two seconds
 
 def silenced(alerts: Iterable[Alert], silences: Iterable[Silence]) -> dict[int, Silence]:
     """The silence that ends last of each alert that has one, by the alert's primary key."""
+    longest = {(one.rule_id, one.subject_id): one for one in sorted(silences, key=lambda one: one.until)}
     found: dict[int, Silence] = {}
-    for silence in sorted(silences, key=lambda one: one.until):
-        found.update({alert.pk: silence for alert in alerts if silence.covers(alert)})
+    for alert in alerts:
+        keys = (alert.rule_id, alert.subject_id), (alert.rule_id, None)
+        covering = [longest[key] for key in keys if key in longest]
+        if covering:
+            found[alert.pk] = max(covering, key=lambda one: one.until)
     return found
 
 

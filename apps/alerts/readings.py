@@ -13,7 +13,8 @@ from apps.capacity.domain.admission import MB
 from apps.fleet.models import ACTIVE, LIVE, UNSTARTED, Agent, Host, State
 from apps.lib.redis import RedisUnavailable
 from apps.telemetry import snapshot as snapshots
-from apps.telemetry.snapshot import Figures, Snapshot, Totals
+from apps.telemetry.domain.figures import GroupFigures
+from apps.telemetry.snapshot import Figures, Snapshot
 from apps.waves.models import Member, Wave, WaveState
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,12 @@ Found = tuple[str, Subject, float | None]  # metric, subject, value
 
 def collect(now: datetime) -> Readings:
     agents = {agent.pk: agent for agent in live_agents()}
+    hosts = list(Host.objects.order_by("pk"))
     values: dict[tuple[str, str], dict[Subject, float]] = {}
     for metric, subject, value in (
-        *from_figures(fresh_snapshot(now), agents),
+        *from_figures(fresh_snapshot(now), agents, groups_of(hosts)),
         *from_agents(agents.values(), now),
-        *from_hosts(Host.objects.order_by("pk"), now),
+        *from_hosts(hosts, now),
         *from_waves(waves_to_start(), now),
     ):
         if value is not None:
@@ -43,6 +45,14 @@ def collect(now: datetime) -> Readings:
 def live_agents() -> Iterable[Agent]:
     fields = ("name", "state", "memory_bytes", "memory_budget_mb", "output_at", "first_seen_at")
     return Agent.objects.filter(state__in=LIVE).only("pk", *fields)
+
+
+def groups_of(hosts: Iterable[Host]) -> dict[str, Subject]:
+    """Who else figures are of, by the name that telemetry knows them under."""
+    waves = Wave.objects.open().values_list("pk", "label")
+    return {f"wave:{label}": Subject(Scope.WAVE, pk, label) for pk, label in waves} | {
+        f"host:{host.name}": Subject(Scope.HOST, host.pk, host.name) for host in hosts
+    }
 
 
 def waves_to_start() -> Iterable[Wave]:
@@ -62,11 +72,15 @@ def fresh_snapshot(now: datetime) -> Snapshot | None:
     return found if found and now.timestamp() - found.at <= STALE_SECONDS else None
 
 
-def from_figures(snapshot: Snapshot | None, agents: Mapping[int, Agent]) -> Iterator[Found]:
+def from_figures(
+    snapshot: Snapshot | None, agents: Mapping[int, Agent], groups: Mapping[str, Subject]
+) -> Iterator[Found]:
     if snapshot is None:
         return
-    yield from shares(YARD, snapshot.totals)
-    yield from of_all(snapshot.totals)
+    yield from of_group(YARD, snapshot.totals)
+    for name, group in snapshot.groups.items():
+        if name in groups:
+            yield from of_group(groups[name], group)
     for pk, figures in snapshot.agents.items():
         if pk in agents:
             yield from shares(Subject(Scope.AGENT, pk, agents[pk].name), figures)
@@ -79,14 +93,14 @@ def shares(subject: Subject, figures: Figures) -> Iterator[Found]:
     yield "latency_p99", subject, figures.p99
     yield "error_rate", subject, 100 * figures.errors / figures.operations
     yield "lock_wait", subject, figures.wait_pct
+    efficiency = figures.coordination_efficiency
+    yield "coordination_overhead", subject, None if efficiency is None else 100 * (1 - efficiency)
 
 
-def of_all(totals: Totals) -> Iterator[Found]:
-    if totals.operations < LEAST_OPERATIONS:
-        return
-    yield "distribution_variance", YARD, totals.distribution_variance
-    efficiency = totals.coordination_efficiency
-    yield "coordination_overhead", YARD, None if efficiency is None else 100 * (1 - efficiency)
+def of_group(subject: Subject, figures: GroupFigures) -> Iterator[Found]:
+    yield from shares(subject, figures)
+    if figures.operations >= LEAST_OPERATIONS:
+        yield "distribution_variance", subject, figures.distribution_variance
 
 
 def from_agents(agents: Iterable[Agent], now: datetime) -> Iterator[Found]:

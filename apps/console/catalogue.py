@@ -3,6 +3,7 @@
 from apps.console import menu
 from apps.console.agents import fragments as agents
 from apps.console.alerts import fragments as alerts
+from apps.console.compare import fragments as compare
 from apps.console.events import fragments as events
 from apps.console.hosts import fragments as hosts
 from apps.console.regions import Region
@@ -13,6 +14,6 @@ from apps.console.yard import fragments as yard
 
 REGIONS: dict[str, Region] = {
     region.name: region
-    for area in (menu, yard, alerts, waves, agents, repositories, hosts, service_levels, events)
+    for area in (menu, yard, alerts, waves, agents, repositories, hosts, compare, service_levels, events)
     for region in area.REGIONS
 }

@@ -1,5 +1,7 @@
 """How figures and states are written for people. Pure: values in, text out. `–` is "no data", never zero."""
 
+from functools import lru_cache
+
 from apps.fleet.domain.health import Health
 
 NONE = "–"
@@ -7,6 +9,9 @@ NARROW = "\u202f"
 KB = 1024
 MB = KB * KB
 GB = MB * KB
+KILO = 1000
+SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+ROUNDED_UP = 0.9995  # of a thousand: would be written as 1000 of the unit below
 
 
 def number(value: float | None, digits: int = 0) -> str:
@@ -40,7 +45,19 @@ def size_text(value: float | None) -> str:
 
 
 def money(value: float | None) -> str:
-    return NONE if value is None else f"{value:.2f}{NARROW}$"
+    """US dollars: as in $0.42, with four digits below a cent and none from a thousand on."""
+    if value is None:
+        return NONE
+    return f"${number(value, 4 if 0 < value < 0.01 else 2 if value < 1000 else 0)}"
+
+
+def tokens(value: float | None) -> str:
+    """As in 950, 12 k, 1.2 M."""
+    if value is None or value < KILO:
+        return number(value)
+    scale, unit = next((scale, unit) for scale, unit in SCALES if value >= scale * ROUNDED_UP)
+    shown = value / scale
+    return f"{number(shown, 1 if shown < 9.95 else 0)}{NARROW}{unit}"
 
 
 def duration(seconds: float | None) -> str:
@@ -106,5 +123,13 @@ def sparkline(values: list[float], width: int = 56, height: int = 16) -> str:
     top = max(values)
     if top <= 0:
         return ""
-    step, scale = width / (len(values) - 1), (height - 2) / top
-    return " ".join(f"{i * step:.0f},{height - 1 - value * scale:.0f}" for i, value in enumerate(values))
+    scale, base = (height - 2) / top, height - 0.5  # the half rounds, as int() cuts off
+    places = zip(_places(len(values), width), values, strict=True)
+    return " ".join([f"{x}{int(base - value * scale)}" for x, value in places])
+
+
+@lru_cache(maxsize=8)
+def _places(count: int, width: int) -> list[str]:
+    """Where that many points lie across the line."""
+    step = width / (count - 1)
+    return [f"{place * step:.0f}," for place in range(count)]

@@ -1,8 +1,8 @@
 """The live push: each region is rendered once for all who show it, and each viewer is sent what changed for them.
 
 A viewer acknowledges every frame. Who hasn't is sent nothing more (a slow browser gets the newest state later instead
-of a growing queue), and is dropped after a while. Hints only make a push come earlier: each region is rendered
-again each tick anyhow.
+of a growing queue), and is dropped after a while. A tick renders what a hint concerns, and as hints may be lost, every
+region is rendered again each few ticks anyhow. Where only counts came, the rows of the database aren't read again.
 """
 
 import asyncio
@@ -19,15 +19,19 @@ from django.conf import settings
 from django.db import connections
 
 from apps.console.catalogue import REGIONS
-from apps.console.moment import Moment
-from apps.console.regions import Fragment, View
+from apps.console.moment import READ_SECONDS, Moment
+from apps.console.regions import COUNTS, Fragment, View
 from apps.events.hints import Hint, hint_batches
+from apps.telemetry.pace import LOOK_SECONDS, say_watched
 
 log = logging.getLogger(__name__)
 
-HINT_PAUSE = 0.25  # seconds between two pushes at least
-# Figures come once a tick and announce themselves: the timer lets them go first, else each second had two pushes.
+REFRESH_TICKS = 4  # after so many each view is rendered again, whatever was hinted
+# Of a tick, between two pushes at least. Less than a whole one, or a push that was late once would stay late.
+LEAST_PAUSE = 0.8
+# Figures come once a second and announce themselves: the timer lets them go first, else each second had one push more.
 HINT_GRACE = 1.15
+TOGETHER = 0.6  # of the time after which a view is rendered again: then it is, where others are
 DROP_AFTER = 30.0  # seconds without an acknowledgement
 MAX_VIEWS = 200  # distinct views rendered for all viewers together
 TOPICS = frozenset[str]().union(*(region.topics for region in REGIONS.values()))
@@ -97,8 +101,11 @@ class Pusher:
         self.fragments: dict[View, Fragment] = {}
         self.rendered_at: dict[View, float] = {}
         self.stale: set[View] = set()
+        self.counting: set[View] = set()  # views that have new counts, and maybe nothing else
+        self.moment: Moment | None = None
         self.ticks = 0
         self.cpu_seconds = 0.0  # spent on rendering and sending since the start
+        self._said_watched_at = 0.0
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         # One thread, so one database connection, whatever the number of viewers.
@@ -117,6 +124,7 @@ class Pusher:
             self._tasks = []
             self.fragments.clear()
             self.rendered_at.clear()
+            self.moment = None
             self._thread.submit(connections.close_all)
 
     def show(self, viewer: Viewer, views: Iterable[View]) -> bool:
@@ -139,9 +147,12 @@ class Pusher:
         hints = list(hints)
         for view in self._views():
             region = REGIONS[view.region]
-            if not hints or any(region.is_stale_by(hint.topic, hint.pk, view) for hint in hints):
+            topics = {hint.topic for hint in hints if region.is_stale_by(hint.topic, hint.pk, view)}
+            if topics == {COUNTS}:
+                self.counting.add(view)
+            elif topics or not hints:
                 self.stale.add(view)
-        if self.stale:
+        if self.stale or self.counting:
             self._wake.set()
 
     async def turn(self) -> None:
@@ -149,10 +160,13 @@ class Pusher:
         self.ticks += 1
         tick = Tick(self.ticks, time.time())
         ready = [viewer for viewer in self.viewers if viewer.is_ready]
-        due = self._due({view for viewer in ready for view in viewer.views})
+        self._say_watched(bool(ready))
+        shown = {view for viewer in ready for view in viewer.views}
+        due, counting = self._due(shown), self.counting & shown
         self.stale -= due
-        if due:
-            self.fragments |= await self._render(due)
+        self.counting -= due | counting
+        if due or counting:
+            self.fragments |= await self._render(due | counting, self._moment(anew=bool(due)))
             self.rendered_at |= dict.fromkeys(due, time.monotonic())
         started = time.thread_time()
         frames: dict[Hashable, str] = {}
@@ -161,6 +175,12 @@ class Pusher:
         await self._drop_silent()
         self._forget()
         self.cpu_seconds += time.thread_time() - started
+
+    def _say_watched(self, somebody_looks: bool) -> None:
+        """Figures come quickly while somebody says this."""
+        if somebody_looks and time.monotonic() - self._said_watched_at >= LOOK_SECONDS:
+            self._said_watched_at = time.monotonic()
+            self._thread.submit(say_watched, READ_SECONDS)
 
     async def _run(self) -> None:
         while True:
@@ -172,11 +192,11 @@ class Pusher:
             await self._pause(started)
 
     async def _pause(self, started: float) -> None:
-        """Until the next tick, or a hint; never shorter than HINT_PAUSE, or the tick where that is less."""
-        pause = min(HINT_PAUSE, settings.PUSH_TICK_SECONDS)
+        """Until a hint, or until everything is due; not shorter than a tick, more or less."""
+        pause = settings.PUSH_TICK_SECONDS * LEAST_PAUSE
         await asyncio.sleep(max(0.0, started + pause - time.monotonic()))
         try:
-            left = started + settings.PUSH_TICK_SECONDS * HINT_GRACE - time.monotonic()
+            left = started + refresh_seconds() * HINT_GRACE - time.monotonic()
             await asyncio.wait_for(self._wake.wait(), max(0.0, left))
         except TimeoutError:
             pass
@@ -190,12 +210,21 @@ class Pusher:
         return {view for viewer in self.viewers for view in viewer.views}
 
     def _due(self, views: set[View]) -> set[View]:
-        # A little early counts: a view that a hint refreshed just now waits for its own next tick.
-        oldest = time.monotonic() - settings.PUSH_TICK_SECONDS * 0.9
+        # A little early counts: a view that a hint refreshed just now waits for its own next time. Where rows are read
+        # anyhow, it counts the more, so that what has its turn by time has it together with what is hinted.
+        share = TOGETHER if self.stale & views else 0.9
+        oldest = time.monotonic() - refresh_seconds() * share
         return {view for view in views if view in self.stale or self.rendered_at.get(view, 0.0) <= oldest}
 
-    async def _render(self, views: set[View]) -> dict[View, Fragment]:
-        fragments, seconds = await sync_to_async(render, thread_sensitive=False, executor=self._thread)(views)
+    def _moment(self, *, anew: bool) -> Moment:
+        """What to render from: rows that are read anew, or those of the last time with new figures."""
+        now = datetime.now(UTC)
+        self.moment = Moment(now) if anew or self.moment is None else self.moment.with_new_figures(now)
+        return self.moment
+
+    async def _render(self, views: set[View], moment: Moment) -> dict[View, Fragment]:
+        in_thread = sync_to_async(render, thread_sensitive=False, executor=self._thread)
+        fragments, seconds = await in_thread(views, moment)
         self.cpu_seconds += seconds
         return fragments
 
@@ -224,12 +253,17 @@ class Pusher:
             del self.fragments[view]
             self.rendered_at.pop(view, None)
         self.stale &= shown
+        self.counting &= shown
 
 
-def render(views: Iterable[View]) -> tuple[dict[View, Fragment], float]:
+def refresh_seconds() -> float:
+    return settings.PUSH_TICK_SECONDS * REFRESH_TICKS
+
+
+def render(views: Iterable[View], moment: Moment) -> tuple[dict[View, Fragment], float]:
     """Fragments by view, and the CPU seconds they took. One region's failure leaves the others alone."""
     started = time.thread_time()
-    moment, fragments = Moment(datetime.now(UTC)), {}
+    fragments = {}
     for view in sorted(views, key=lambda view: view.address):
         try:
             fragments[view] = REGIONS[view.region].render(view, moment)

@@ -39,6 +39,8 @@ def entries(view: View, moment: Moment) -> list[Entry]:
         Entry("agents", "Agents", links.AGENTS, counted(live)),
         Entry("repositories", "Repositories", links.REPOSITORIES, counted(Repository.objects.count())),
         Entry("hosts", "Hosts", links.HOSTS, counted(ill or len(moment.hosts)), "bad" if ill else ""),
+        Entry("compare", "Compare", links.COMPARE),
+        Entry("spending", "Spending", links.SPENDING),
         Entry("levels", "Service levels", links.SERVICE_LEVELS),
         Entry("events", "Events", links.EVENTS),
     ]

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,9 +16,11 @@ from apps.alerts.models import Alert
 from apps.alerts.queries import for_a_person, last_evaluation
 from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
+from apps.fleet.domain.spending import Spending
 from apps.fleet.models import LIVE, Agent, Host
 from apps.fleet.readings import promised_to, reading_of
-from apps.lib.redis import RedisUnavailable, connection, typed_errors
+from apps.fleet.spending import Ledger, ledger_of, spending_of
+from apps.lib.redis import RedisUnavailable
 from apps.telemetry import agent_charts
 from apps.telemetry import snapshot as snapshots
 from apps.telemetry.agent_charts import AgentCharts
@@ -42,16 +45,36 @@ class Moment:
         self.now = now
         self._snapshots: dict[int, Snapshot | None] = {}
         self._redis_is_away = False
+        self._agents: dict[int, Agent | None] = {}
+        self._spending: dict[int, Spending] = {}
+
+    def with_new_figures(self, now: datetime) -> "Moment":
+        """The rows that were read so far, and figures to be read anew."""
+        later = copy(self)
+        later.now, later._snapshots, later._redis_is_away = now, {}, False
+        return later
 
     def snapshot(self, window: int) -> Snapshot | None:
         """The latest figures of that window in seconds; None when there are none (yet), or Redis is away."""
         if window not in self._snapshots:
-            self._snapshots[window] = self._figures(lambda: read_snapshot(window))
+            self._snapshots[window] = self._figures(lambda: snapshots.read(window, READ_SECONDS))
         return self._snapshots[window]
 
     def agent_charts(self, pk: int, window: int) -> AgentCharts | None:
         """The lines of one agent; None when there are none (yet), or Redis is away."""
         return self._figures(lambda: agent_charts.read(pk, window, READ_SECONDS))
+
+    def agent(self, pk: int) -> Agent | None:
+        """With its host; None where there is no such agent."""
+        if pk not in self._agents:
+            self._agents[pk] = Agent.objects.select_related("host").defer("prompt").filter(pk=pk).first()
+        return self._agents[pk]
+
+    def spending(self, agent: Agent) -> Spending:
+        """What this agent used up so far."""
+        if agent.pk not in self._spending:
+            self._spending[agent.pk] = spending_of(agent)
+        return self._spending[agent.pk]
 
     def _figures(self, read: Callable[[], Figures | None]) -> Figures | None:
         """None once Redis was away: all that are left to read would wait as long again."""
@@ -98,6 +121,11 @@ class Moment:
         """Number of agents by wave label and state, in open waves and of live agents anywhere."""
         labels = [wave.label for wave in self.open_waves]
         return count_states(Agent.objects.filter(Q(group__in=labels) | Q(state__in=LIVE)))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What the agents of open waves used up."""
+        return ledger_of(Agent.objects.filter(group__in=[wave.label for wave in self.open_waves]))
 
     @cached_property
     def progress(self) -> dict[int, Progress]:
@@ -150,10 +178,3 @@ def count_states(agents: QuerySet[Agent]) -> dict[str, Counter[str]]:
     for group, state, count in agents.order_by().values_list("group", "state").annotate(Count("id")):
         counts.setdefault(group, Counter())[state] = count
     return counts
-
-
-def read_snapshot(window: int) -> Snapshot | None:
-    """Raises RedisUnavailable."""
-    with typed_errors():
-        data = connection(read_timeout=READ_SECONDS, connect_timeout=READ_SECONDS).get(snapshots.key(window))
-    return snapshots.decode(data) if isinstance(data, bytes) else None

@@ -16,9 +16,10 @@ from django.utils.safestring import SafeString, mark_safe
 from apps.console.moment import Moment
 from apps.events.domain.actor import Role
 
-WINDOWS = {"1m": 60, "5m": 300, "1h": 3600}
+WINDOWS = {"1m": 60, "5m": 300, "1h": 3600, "24h": 86_400}
 DEFAULT_WINDOW = "5m"
-WINDOW_WORDS = {"1m": "1 min", "5m": "5 min", "1h": "1 h"}
+WINDOW_WORDS = {"1m": "1 min", "5m": "5 min", "1h": "1 h", "24h": "24 h"}
+COUNTS = "counts"  # the topic of hints that operations were counted, and no more than that
 
 
 def of(pattern: str, default: str = "") -> Callable[[str], str]:
@@ -29,6 +30,7 @@ def of(pattern: str, default: str = "") -> Callable[[str], str]:
 
 PARAMETERS: dict[str, Callable[[str], str]] = {
     "window": of("|".join(WINDOWS), DEFAULT_WINDOW),
+    "by": of("role|host|repository"),
     "at": of(r"[a-z]{1,20}"),
     "state": of(r"[a-z]{1,20}", "all"),
     "sort": of(r"[a-z0-9]{1,20}", "active"),

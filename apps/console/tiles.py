@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """`href`: the page that explains it, empty where this is that page. `tone`: "bad", "high", "note-bad" or empty."""
+    """`href`: the page that explains it, empty where this is that page. `tone`: "bad", "high", "note-bad" or empty.
+    `means`: its definition, for who asks."""
 
     title: str
     href: str
@@ -13,3 +14,4 @@ class Number:
     unit: str
     note: str
     tone: str = ""
+    means: str = ""

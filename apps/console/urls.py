@@ -14,6 +14,8 @@ AREAS = (
         "agents",
         "repositories",
         "hosts",
+        "compare",
+        "spending",
         "service_levels",
         "events",
         "history",

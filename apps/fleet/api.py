@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,10 +13,12 @@ from apps.fleet.actions.operate import VERBS, drain_host
 from apps.fleet.models import Agent, Host
 from apps.fleet.places import run_dir
 from apps.fleet.serial import AGENT_FIELDS, agent_data, host_data
+from apps.fleet.spending import by_model, ledger_of
 
 Verb = Literal["pause", "resume", "stop", "kill", "restart"]
 agents = Router(tags=["agents"])
 hosts = Router(tags=["hosts"])
+spending = Router(tags=["spending"])
 LOG_LIMIT = 1_000_000
 
 
@@ -39,11 +42,15 @@ class AgentOut(Schema):
     memory_budget_mb: int
     memory_bytes: int | None
     processes: int | None
-    tokens_in: int | None
+    tokens_in: int | None = Field(
+        description="neither read from nor written to a cache; none: nobody told of it"
+    )
     tokens_out: int | None
     cache_read: int | None
     cache_creation: int | None
-    cost_usd: float | None
+    cost_usd: float | None = Field(
+        description="as it reckons it: the higher of what it measured and what it printed"
+    )
     session_id: str
     created_at: datetime
     launched_at: datetime | None
@@ -58,6 +65,22 @@ class LogOut(Schema):
     next_offset: int
     skipped: int = Field(description="bytes that were asked for and are not kept any more")
     text: str
+
+
+class SpentOut(Schema):
+    """Counts of tokens that don't overlap, and cost. None: nobody told of it."""
+
+    tokens_in: int | None
+    tokens_out: int | None
+    cache_read: int | None
+    cache_creation: int | None
+    cost_usd: float | None
+
+
+class SpendingOut(Schema):
+    whole: SpentOut
+    waves: dict[str, SpentOut] = Field(description="by label")
+    models: dict[str, SpentOut] = Field(description='by name; "" for what nobody named a model for')
 
 
 class HostOut(Schema):
@@ -92,7 +115,9 @@ def list_agents(request: HttpRequest, wave: str = "", state: str = "", limit: in
         rows = rows.filter(group=wave)
     if state:
         rows = rows.filter(state=state)
-    return [agent_data(agent) for agent in rows[: max(1, min(limit, 10_000))]]
+    found = list(rows[: max(1, min(limit, 10_000))])
+    ledger = ledger_of(Agent.objects.filter(pk__in=[agent.pk for agent in found]))
+    return [agent_data(agent, ledger.of(agent.pk)) for agent in found]
 
 
 @agents.get("/{int:pk}", response=AgentOut, summary="Show an agent")
@@ -114,6 +139,20 @@ def read_log(request: HttpRequest, pk: int, offset: int = -65_536, limit: int = 
 @agents.post("/{int:pk}/{verb}", response=AgentOut, summary="Pause, resume, stop, kill or restart an agent")
 def steer_agent(request: HttpRequest, pk: int, verb: Verb) -> Any:
     return agent_data(VERBS[verb](agent=find(pk), actor=actor_of(request), now=timezone.now()))
+
+
+@spending.get(
+    "", response=SpendingOut, summary="Tokens and cost of all agents, or of one wave's, by wave and by model"
+)
+def show_spending(request: HttpRequest, wave: str = "") -> Any:
+    chosen = Agent.objects.filter(group=wave) if wave else Agent.objects.all()
+    ledger = ledger_of(chosen)
+    models = by_model(ledger.whole, chosen if wave else None)
+    return {
+        "whole": asdict(ledger.whole),
+        "waves": {label: asdict(each) for label, each in sorted(ledger.waves.items())},
+        "models": {name: asdict(each) for name, each in models.items()},
+    }
 
 
 @hosts.get("", response=list[HostOut], summary="List hosts")

@@ -1,10 +1,13 @@
 """Agents and hosts as data, for the API and for `--json`: one shape."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.utils import timezone
 
+from apps.fleet.domain.spending import Spending
 from apps.fleet.models import Agent, Host
+from apps.fleet.spending import spending_of
 
 AGENT_FIELDS = (
     "name", "group", "role", "capabilities", "preset", "state", "desired", "reason", "activity", "epoch",
@@ -19,8 +22,10 @@ HOST_FIELDS = (
 )  # fmt: skip
 
 
-def agent_data(agent: Agent) -> dict[str, Any]:
-    return {"id": agent.pk, "host": agent.host.name} | {name: getattr(agent, name) for name in AGENT_FIELDS}
+def agent_data(agent: Agent, spending: Spending | None = None) -> dict[str, Any]:
+    """`spending`: where it is known already, as for many agents at once."""
+    found = {"id": agent.pk, "host": agent.host.name} | {name: getattr(agent, name) for name in AGENT_FIELDS}
+    return found | asdict(spending or spending_of(agent))
 
 
 def host_data(host: Host) -> dict[str, Any]:

@@ -266,7 +266,14 @@ class Supervisor:
         pid, ticks = look.run.pid, look.run.start_ticks
         if pid is None or ticks is None:
             return
-        observe.record_started(agent=look.agent, pid=pid, pid_started=ticks, boot_id=self.boot_id, now=now)
+        observe.record_started(
+            agent=look.agent,
+            pid=pid,
+            pid_started=ticks,
+            boot_id=self.boot_id,
+            now=now,
+            file_time=look.run.started_at,
+        )
 
     def take_last(self, look: Look, survey: Survey, now: datetime) -> None:
         """All that it printed. A launcher or logger that is still there would wait for ever."""
@@ -295,6 +302,7 @@ class Supervisor:
             max_restarts=settings.MAX_RESTARTS,
             now=now,
             fields=fields,
+            file_time=look.run.ended_at,
         )
 
     def reap_holders(self, look: Look, survey: Survey) -> None:

@@ -1,7 +1,8 @@
 """An agent's websocket: who it is, its frames, and their acknowledgements (docs/reference/wire.md).
 
-Plain ASGI instead of a Channels consumer: that starts two tasks and visits a thread for every message. Here a
-socket has three coroutines for its whole life, and a frame none.
+Plain ASGI instead of a Channels consumer: that starts two tasks and visits a thread for every message. And past ASGI
+for what comes often: the server brings frames to a function and takes acknowledgements from one (`DIRECT`). So a socket
+has two coroutines for its whole life, and a frame none, no queue, and no turn of the loop of its own.
 """
 
 import asyncio
@@ -19,6 +20,9 @@ from apps.gateway.doors import bearer_token, is_foreign
 from apps.gateway.finder import AgentFinder
 from apps.gateway.frames import WINDOW, FrameError
 from apps.gateway.writer import FrameWriter, Written
+from apps.lib.direct import DIRECT, Direct
+from apps.telemetry.ingest import Frame
+from apps.telemetry.pace import QUICK, Pace
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,8 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+Answers = list[tuple[Frame, Written]]
+
 find_agent = AgentFinder()
 
 
@@ -49,6 +55,8 @@ class AgentDoor:
     def __init__(self, writer: FrameWriter) -> None:
         self.writer = writer
         self.sockets: Counter[int] = Counter()
+        self.pace = Pace()
+        self._following: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Accepted in any case: a refusal in the handshake would hide which one it is.
@@ -69,51 +77,61 @@ class AgentDoor:
         elif self.sockets[holder.pk] >= MAX_SOCKETS_PER_AGENT:
             await _shut(receive, send, COME_BACK, CROWDED)
         else:
-            await self._talk(AgentSocket(token, holder, send, self.writer), receive)
+            socket = AgentSocket(token, holder, scope["extensions"][DIRECT], self.writer, self.pace)
+            await self._talk(socket, receive)
 
     async def _talk(self, socket: "AgentSocket", receive: Receive) -> None:
         pk = socket.holder.pk
         self.sockets[pk] += 1
+        if self._following is None:
+            self._following = asyncio.create_task(self.pace.follow())
         try:
             await socket.run(receive)
         finally:
             self.sockets[pk] -= 1
             if not self.sockets[pk]:
                 del self.sockets[pk]
+            if not self.sockets and self._following is not None:
+                self._following.cancel()
+                self._following = None
 
 
 class AgentSocket:
-    def __init__(self, token: str, holder: TokenHolder, send: Send, writer: FrameWriter) -> None:
+    def __init__(
+        self, token: str, holder: TokenHolder, socket: Direct, writer: FrameWriter, pace: Pace
+    ) -> None:
         self.token = token
         self.holder = holder
-        self.send = send
+        self.socket = socket
         self.writer = writer
+        self.pace = pace
+        self.told_pace = QUICK  # what clients begin with
         self.closed = False
-        # In the order of their frames: seq, whether to answer in text, and what came of it. At most WINDOW.
-        self.waiting: asyncio.Queue[tuple[int, bool, asyncio.Future[Written]]] = asyncio.Queue()
         self.unanswered = 0
 
     async def run(self, receive: Receive) -> None:
-        await self._say(frames.hello(self.holder.name), text=False)
-        others = [asyncio.create_task(self._answer()), asyncio.create_task(self._recheck())]
+        self.socket.say(frames.encode_msgpack(frames.hello(self.holder.name)))
+        self.socket.hear(self._take)
+        recheck = asyncio.create_task(self._recheck())
         try:
             await self._listen(receive)
         finally:
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            recheck.cancel()
+            await asyncio.gather(recheck, return_exceptions=True)
 
     async def _listen(self, receive: Receive) -> None:
-        """To the end, and past our own close: nobody else would take what still comes, and it would pile up."""
+        """To the end, and past our own close: nobody else would take what came before the hello."""
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
+                self.closed = True
                 return
-            if not self.closed:
-                data = message.get("bytes")
-                await self._take(data if data is not None else message.get("text") or "")
+            data = message.get("bytes")
+            self._take(data if data is not None else message.get("text") or "")
 
-    async def _take(self, data: bytes | str) -> None:
+    def _take(self, data: bytes | str) -> None:
+        if self.closed:
+            return
         text = isinstance(data, str)
         try:
             frame = frames.decode_frame(data)
@@ -123,21 +141,22 @@ class AgentSocket:
                 )
                 raise FrameError("bad_frame", hint, frame.seq)
         except FrameError as error:
-            await self._say(frames.refusal(error.code, error.text, error.seq), text=text)
-            await self._close(CLOSE_CODES[error.code])
+            self._say([frames.refusal(error.code, error.text, error.seq)], text=text)
+            self._close(CLOSE_CODES[error.code])
             return
         self.unanswered += 1
-        self.waiting.put_nowait((frame.seq, text, self.writer.submit(frames.stored(frame, self.holder))))
+        self.writer.submit(frames.stored(frame, self.holder), self._answer_in_text if text else self._answer)
 
-    async def _answer(self) -> None:
-        while True:
-            seq, text, outcome = await self.waiting.get()
-            written = await outcome
-            self.unanswered -= 1
-            if written in UNAVAILABLE:
-                await self._say(frames.refusal("unavailable", UNAVAILABLE[written], seq), text=text)
-            else:
-                await self._say(frames.acknowledgement(seq), text=text)
+    def _answer(self, written: Answers, *, text: bool = False) -> None:
+        self.unanswered -= len(written)
+        answers = [_answer_to(frame.seq, outcome) for frame, outcome in written]
+        if self.pace.seconds != self.told_pace and "ack" in answers[-1]:
+            self.told_pace = self.pace.seconds
+            answers[-1]["pace"] = self.told_pace
+        self._say(answers, text=text)
+
+    def _answer_in_text(self, written: Answers) -> None:
+        self._answer(written, text=True)
 
     async def _recheck(self) -> None:
         """Closes the socket soon after its agent's token died. All sockets look at the same times, and so together."""
@@ -149,22 +168,28 @@ class AgentSocket:
                 log.debug("token not checked, the socket stays: %s", error)
                 continue
             if holder is None:
-                await self._close(BAD_TOKEN)
+                self._close(BAD_TOKEN)
                 return
             self.holder = holder
 
-    async def _say(self, message: dict[str, Any], *, text: bool) -> None:
+    def _say(self, messages: list[dict[str, Any]], *, text: bool) -> None:
         if self.closed:
             return
         if text:
-            await self.send({"type": "websocket.send", "text": frames.encode_json(message).decode()})
+            self.socket.say(*[frames.encode_json(message).decode() for message in messages])
         else:
-            await self.send({"type": "websocket.send", "bytes": frames.encode_msgpack(message)})
+            self.socket.say(*[frames.encode_msgpack(message) for message in messages])
 
-    async def _close(self, code: int) -> None:
+    def _close(self, code: int) -> None:
         if not self.closed:
             self.closed = True
-            await self.send({"type": "websocket.close", "code": code})
+            self.socket.close(code)
+
+
+def _answer_to(seq: int, outcome: Written) -> dict[str, Any]:
+    if outcome in UNAVAILABLE:
+        return frames.refusal("unavailable", UNAVAILABLE[outcome], seq)
+    return frames.acknowledgement(seq)
 
 
 async def _shut(receive: Receive, send: Send, code: int, why: str = "") -> None:

@@ -106,6 +106,11 @@ def _clean(frame: ClientFrame) -> None:
     """Takes terminal escapes and control characters out of what people will read."""
     if isinstance(frame.now, str) and not frame.now.isprintable():
         frame.now = plain_text(frame.now, 200)
+    # Most samples of a frame say the same, or nothing.
+    said = {sample.note for sample in frame.samples}
+    said.update([sample.task for sample in frame.samples])
+    if all(map(str.isprintable, said)):
+        return
     for sample in frame.samples:
         if not sample.note.isprintable():
             sample.note = plain_text(sample.note, 200)

@@ -56,7 +56,7 @@ class SamplesDoor:
         with self.callers.at_work(holder):
             body = await read_body(scope, receive, most=frames.MAX_BYTES)
             frame = frames.decode_frame(_text(body) if kind == JSON else body)
-            written = await self.writer.submit(frames.stored(frame, holder))
+            written = await self.writer.written(frames.stored(frame, holder))
         if written in UNAVAILABLE:
             raise Refused(503, UNAVAILABLE[written], retry_after=RETRY_SECONDS)
         return frames.acknowledgement(frame.seq)

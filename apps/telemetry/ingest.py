@@ -4,16 +4,15 @@ A frame is acknowledged only after this returned: what was added survives a cras
 syncs each write to disk) and of the telemetry process, which reads it from there.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Literal, cast
 
 import msgspec
-import redis
-import redis.asyncio
 from msgspec import UNSET, UnsetType
 
-from apps.lib.redis import connection, typed_errors
+from apps.lib.redis import RedisUnavailable, connection, typed_errors
+from apps.lib.script_link import ScriptLink
 from apps.telemetry.domain.sample import Reading
 
 __all__ = [
@@ -123,8 +122,7 @@ class Said(msgspec.Struct):
     state: str | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """`body`: msgpack of the list of samples; empty bytes for a frame without any."""
 
     agent: int
@@ -143,19 +141,24 @@ decode_now = msgspec.msgpack.Decoder(AgentNow).decode
 
 
 class FrameAppender:
-    """Appends frames from an event loop, many in one call."""
+    """Appends frames from an event loop, many in one call, over a connection of its own."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        self.client = client
-        self.script = client.register_script(ADD_FRAMES)
+    def __init__(self) -> None:
+        self._link = ScriptLink(ADD_FRAMES, [STREAM, BYTES_IN, BYTES_OUT, NOW])
 
-    async def append(self, frames: Sequence[Frame]) -> list[Outcome]:
-        """One outcome a frame, in their order. Raises RedisUnavailable: then any of them may have been added,
-        and sending them again is safe."""
-        arguments = [argument for frame in frames for argument in _arguments(frame)]
-        with typed_errors():
-            answer = await self.script(keys=[STREAM, BYTES_IN, BYTES_OUT, NOW], args=arguments)
-        return [OUTCOMES[found] for found in cast(bytes, answer)]
+    def append(
+        self, frames: Iterable[Frame], done: Callable[[list[Outcome] | RedisUnavailable], None]
+    ) -> None:
+        """`done` gets one outcome a frame, in their order; or RedisUnavailable: then any of them may have been
+        added, and sending them again is safe. One call at a time."""
+
+        def answered(answer: bytes | RedisUnavailable) -> None:
+            done(answer if isinstance(answer, RedisUnavailable) else [OUTCOMES[found] for found in answer])
+
+        self._link.call(chain.from_iterable(map(_arguments, frames)), answered)
+
+    def close(self) -> None:
+        self._link.close()
 
 
 def append_readings(readings: Sequence[Reading]) -> None:

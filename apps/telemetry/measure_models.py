@@ -45,3 +45,22 @@ class AgentMeasureTotal(Measurement):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.amount} of agent {self.agent}"
+
+
+class AgentModelTotal(models.Model):
+    """How much of a total (tokens, cost) one model used, where the agent names its models."""
+
+    agent = models.BigIntegerField()
+    model = models.CharField(max_length=64)
+    name = models.CharField(max_length=64)
+    amount = models.FloatField(default=0.0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["agent", "model", "name"], name="one_total_an_agent_model_and_name"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.amount} of agent {self.agent} by {self.model}"

@@ -5,12 +5,21 @@ from itertools import groupby
 from typing import cast
 
 from apps.telemetry.domain.measured import KEPT, LiveMeasures
-from apps.telemetry.domain.measures import Measured, Measures, Shape, add, has_room, merge
+from apps.telemetry.domain.measures import (
+    MAX_MODELS,
+    Measured,
+    Measures,
+    Shape,
+    add,
+    has_room,
+    is_spent,
+    merge,
+)
 from apps.telemetry.domain.series import SPAN, TEN, floor_to
 from apps.telemetry.domain.sketch import Sketch
 from apps.telemetry.domain.tally import OTHER
 from apps.telemetry.measure_models import Measurement
-from apps.telemetry.models import AgentMeasureTotal, RollupMeasure
+from apps.telemetry.models import AgentMeasureTotal, AgentModelTotal, RollupMeasure
 
 # A busy agent of Codex has 20 names or more in each ten seconds: a day of them from a hundred would be gigabytes.
 KEPT_SECONDS = {TEN: 2 * 3600, SPAN: 30 * 24 * 3600}
@@ -42,6 +51,7 @@ def write(measured: Sequence[tuple[int, int, Measures]]) -> None:
         unique_fields=["agent", "name"],
         update_fields=VALUES,
     )
+    _add_models(measured)
 
 
 def delete_old(*, now: float) -> int:
@@ -114,6 +124,48 @@ def _add_rollups(resolution: int, named: list[tuple[int, int, Measures]]) -> Non
         unique_fields=["resolution", "start", "agent", "name"],
         update_fields=[*VALUES, "sketch"],
     )
+
+
+def _add_models(measured: Sequence[tuple[int, int, Measures]]) -> None:
+    """What each model used, where an agent names its models."""
+    named = [
+        (agent, name, each.models)
+        for _, agent, measures in measured
+        for name, each in measures.items()
+        if each.models and is_spent(name)
+    ]
+    if not named:
+        return
+    kept: dict[int, dict[tuple[str, str], AgentModelTotal]] = {}
+    for row in AgentModelTotal.objects.filter(agent__in={agent for agent, _, _ in named}):
+        kept.setdefault(row.agent, {})[row.model, row.name] = row
+    for agent, name, models in named:
+        rows = kept.setdefault(agent, {})
+        for model, amount in models.items():
+            _add_model(rows, agent, model, name, amount)
+    AgentModelTotal.objects.bulk_create(
+        [_without_key(row) for rows in kept.values() for row in rows.values()],
+        batch_size=ROWS_AT_ONCE,
+        update_conflicts=True,
+        unique_fields=["agent", "model", "name"],
+        update_fields=["amount"],
+    )
+
+
+def _add_model(
+    rows: dict[tuple[str, str], AgentModelTotal], agent: int, model: str, name: str, amount: float
+) -> None:
+    known = {one for one, _ in rows} - {OTHER}
+    if model not in known and len(known) >= MAX_MODELS:
+        model = OTHER
+    row = rows.setdefault((model, name), AgentModelTotal(agent=agent, model=model, name=name))
+    row.amount += amount
+
+
+def _without_key(row: AgentModelTotal) -> AgentModelTotal:
+    # With a primary key it would be inserted under that key, and so collide on it and not on the unique fields.
+    row.pk = None
+    return row
 
 
 def _row(resolution: int, start: int, agent: int, name: str, measured: Measured) -> RollupMeasure:

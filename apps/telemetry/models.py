@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.db import models
 
 from apps.telemetry.measure_models import AgentMeasureTotal as AgentMeasureTotal
+from apps.telemetry.measure_models import AgentModelTotal as AgentModelTotal
 from apps.telemetry.measure_models import RollupMeasure as RollupMeasure
 
 

@@ -1,13 +1,16 @@
 """Questions about what was recorded, for the apps above."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from django.db.models import Q
+from django.db.models import QuerySet, Sum
 
 from apps.telemetry.domain.measures import COST, TOKENS
 from apps.telemetry.ingest import STREAM
-from apps.telemetry.models import AgentMeasureTotal, AgentTotal, Checkpoint, GroupTotal
+from apps.telemetry.models import AgentMeasureTotal, AgentModelTotal, AgentTotal, Checkpoint, GroupTotal
+
+Key = TypeVar("Key", int, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +64,46 @@ def counted_until() -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Tokens and cost that an agent ever measured. None: it told of none, which isn't zero."""
+    """Tokens, which don't overlap, and cost as measured. None: nobody told of it, which isn't zero."""
 
-    tokens_in: float | None
-    tokens_out: float | None
-    cost_usd: float | None
+    input: float | None = None
+    output: float | None = None
+    cache_read: float | None = None
+    cache_write: float | None = None
+    cost_usd: float | None = None
 
 
-def spent(agent: int) -> Spent:
-    """As exact as `recorded`. Input is all of it, with what a cache had or was given."""
-    rows = AgentMeasureTotal.objects.filter(agent=agent)
-    found = dict(rows.filter(Q(name=COST) | Q(name__startswith=TOKENS)).values_list("name", "amount"))
-    output = found.pop(f"{TOKENS}output", None)
-    cost = found.pop(COST, None)
-    return Spent(sum(found.values()) if found else None, output, cost)
+# By the name of the measure.
+SPENT = {
+    f"{TOKENS}input": "input",
+    f"{TOKENS}output": "output",
+    f"{TOKENS}cache_read": "cache_read",
+    f"{TOKENS}cache_write": "cache_write",
+    COST: "cost_usd",
+}
+
+
+def spent_by_agents(agents: Collection[int] | QuerySet[Any]) -> dict[int, Spent]:
+    """What each of these (numbers, or a query for them) ever measured. As exact as `recorded`."""
+    rows = AgentMeasureTotal.objects.filter(agent__in=agents, name__in=SPENT)
+    return _spent(rows.values_list("agent", "name", "amount"))
+
+
+def _spent(rows: Iterable[tuple[Key, str, float]]) -> dict[Key, Spent]:
+    found: dict[Key, dict[str, float]] = {}
+    for key, name, amount in rows:
+        found.setdefault(key, {})[SPENT[name]] = amount
+    return {key: Spent(**amounts) for key, amounts in found.items()}
+
+
+def spenders() -> QuerySet[Any]:
+    """The numbers of all agents that measured any of it, as a part of other queries."""
+    return AgentMeasureTotal.objects.filter(name__in=SPENT).values("agent")
+
+
+def spent_by_models(agents: Collection[int] | QuerySet[Any] | None = None) -> dict[str, Spent]:
+    """What each model used for these agents, or for all. Only of agents that name their models."""
+    rows = (
+        AgentModelTotal.objects.all() if agents is None else AgentModelTotal.objects.filter(agent__in=agents)
+    )
+    return _spent(rows.filter(name__in=SPENT).values_list("model", "name").annotate(Sum("amount")).order_by())

@@ -16,17 +16,18 @@ from apps.telemetry.domain.live import FORGET_SECONDS, Live
 from apps.telemetry.domain.measured import LiveMeasures, PendingMeasures
 from apps.telemetry.domain.pending import EntryId, Pending
 from apps.telemetry.domain.series import TEN, floor_to
-from apps.telemetry.domain.window import WINDOWS, Window
+from apps.telemetry.domain.window import WINDOWS
 from apps.telemetry.exceptions import CheckpointMoved
 from apps.telemetry.ingest import STREAM, forget_silent
+from apps.telemetry.pace import CALM, FOLLOWING_SECONDS, LOOK_SECONDS, QUICK, pace
 from apps.telemetry.rebuild import START, began_anew, restored
-from apps.telemetry.snapshot import encode, key
-from apps.telemetry.stream import Entry, Stream, format_id, parse_id
+from apps.telemetry.snapshot import counts_key, encode, key
+from apps.telemetry.stream import ENTRIES_AT_ONCE, Entry, Stream, format_id, parse_id
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.05  # between two reads, so that a busy stream is read in batches
-READS_A_TICK = 40  # far behind, buckets are written in between, so that they don't pile up
+SETTLING_SECONDS = 0.3  # from the end of a second until what ended in it has been reported, mostly
+TAKES_A_TICK = 10  # far behind, buckets are written in between, so that they don't pile up
 RETENTION_SECONDS = 60
 BACKOFF_SECONDS = (0.2, 5.0)
 
@@ -45,8 +46,15 @@ class Telemetry:
         self.mark = Mark()
         self.counted: EntryId = START
         self._replayed = False
-        self._published: dict[int, float] = {}
+        self._published: dict[int, int] = {}  # by window: the interval whose snapshot was published
+        self._has_news = False  # beyond the counts that were published
         self._retained_at = 0.0
+        self.pace = tick_seconds  # seconds between two ticks
+        self._look_again_at = 0.0
+        self._calm_until = 0.0
+        self._shown = 0.0  # until when what was published reaches
+        self.entries_per_s = 0.0  # that came of late
+        self._taken_at = time.monotonic()
 
     def start(self) -> None:
         """Takes up where the checkpoint is."""
@@ -62,20 +70,31 @@ class Telemetry:
         self.unwritten = PendingMeasures()
         self.stream.position = self.counted
         self._replayed = False
+        self._published = {}
 
-    def gather(self, seconds: float) -> None:
-        """Waits up to this long for entries, and takes those that came."""
-        self._feed(self.stream.wait(seconds))
+    def pause(self) -> float:
+        """Seconds until the next tick: longer while nobody looks."""
+        now = time.monotonic()
+        if now >= self._look_again_at:
+            self._look_again_at = now + LOOK_SECONDS
+            asked = pace()
+            self.pace = max(self.tick_seconds, asked)
+            if asked == CALM:
+                self._calm_until = now + FOLLOWING_SECONDS
+        return self.pace
 
     def tick(self) -> None:
         """Takes all that is there, publishes what is due, and writes the buckets that are over."""
         now, caught_up = self.catch_up()
         self.live.advance(now)
+        # While agents keep samples back for longer, figures end earlier, so that no second is shown by half.
+        lag = CALM - QUICK if time.monotonic() < self._calm_until else 0.0
+        self._shown = max(self._shown, now - lag)
         self._flush(before=now, until=float(floor_to(now, TEN)))
         # Replaying after a start shows the past; falling behind later shows how far by the snapshot's time.
         self._replayed = self._replayed or caught_up
         if self._replayed:
-            self._publish(now)
+            self._publish(self._shown)
         if now - self._retained_at >= RETENTION_SECONDS:
             self._retained_at = now
             actions.delete_old(now=now)
@@ -88,15 +107,19 @@ class Telemetry:
 
     def catch_up(self) -> tuple[float, bool]:
         """The time up to which everything was taken, by Redis' clock, and whether that is now."""
-        for _ in range(READS_A_TICK):
+        taken, since, caught_up = self.stream.taken, self._taken_at, False
+        self._taken_at = time.monotonic()
+        for _ in range(TAKES_A_TICK):
             now, entries, caught_up = self.stream.take()
             self._feed(entries)
             if caught_up:
-                return now, True
-        return self.stream.position[0] / 1000, False
+                break
+        self.entries_per_s = (self.stream.taken - taken) / max(0.01, self._taken_at - since)
+        return (now, True) if caught_up else (self.stream.position[0] / 1000, False)
 
     def _feed(self, entries: list[Entry]) -> None:
         for entry in entries:
+            self._has_news = self._has_news or bool(entry.parts)
             if entry.readings:
                 self.live.read(at=entry.at, readings=entry.readings)
                 self.pending.read(entry.id, entry.readings)
@@ -124,20 +147,36 @@ class Telemetry:
         self.stream.trim(counted=last_id)
 
     def _publish(self, now: float) -> None:
-        due = {window.seconds for window in WINDOWS.values() if self._is_due(window, now)}
+        due = self._due(now)
         # Before the snapshots, so that one hint tells readers of both.
         answered = self.desk.answer(self.live, now, due)
-        for seconds in sorted(due):
-            self._published[seconds] = now
+        found: dict[str, bytes] = {}
+        for seconds in due:
             snapshot = self.live.snapshot(seconds, now, tick=int(now / self.tick_seconds))
+            self.live.count_on(snapshot)
             self.measured.show(snapshot)
-            self.stream.client.set(key(seconds), encode(snapshot))
-        for seconds in sorted(due | answered):
-            hints.send(self.stream.client, "telemetry", seconds)
+            found[key(seconds)] = encode(snapshot)
+        if due or self._has_news:
+            found |= {counts_key(seconds): encode(self.live.counts(seconds, now)) for seconds in WINDOWS}
+        with self.stream.client.pipeline(transaction=False) as pipeline:
+            if found:
+                pipeline.mset(found)  # at once: a snapshot without its counts would be a step back
+            for seconds in sorted(due | answered):
+                hints.send(pipeline, "telemetry", seconds)
+            if self._has_news:
+                hints.send(pipeline, "counts", 0)
+            pipeline.execute()
+        self._has_news = False
 
-    def _is_due(self, window: Window, now: float) -> bool:
-        due = self._published.get(window.seconds, 0.0) + max(window.every, self.tick_seconds)
-        return now >= due - self.tick_seconds / 2
+    def _due(self, now: float) -> set[int]:
+        """Windows whose interval is over. Not before its last second has settled, as agents report a few times a
+        second: else throughput always lacked a part of it."""
+        intervals = {
+            window.seconds: floor_to(now - SETTLING_SECONDS, window.every) for window in WINDOWS.values()
+        }
+        due = {seconds for seconds, interval in intervals.items() if self._published.get(seconds) != interval}
+        self._published = intervals
+        return due
 
 
 def run(client: redis.Redis, *, tick_seconds: float, stop: threading.Event) -> None:
@@ -159,12 +198,17 @@ def run(client: redis.Redis, *, tick_seconds: float, stop: threading.Event) -> N
 
 def _loop(telemetry: Telemetry, stop: threading.Event) -> None:
     due = time.monotonic()
-    while not stop.is_set():
-        left = due - time.monotonic()
-        if left > 0:
-            telemetry.gather(left)
-            stop.wait(min(GATHER_SECONDS, max(0.0, due - time.monotonic())))
+    while not stop.wait(portion(due - time.monotonic(), telemetry.entries_per_s)):
+        if time.monotonic() < due:
+            telemetry.catch_up()
             continue
         telemetry.tick()
-        due = max(due + telemetry.tick_seconds, time.monotonic())
+        due = max(due + telemetry.pause(), time.monotonic())
     telemetry.finish()
+
+
+def portion(left: float, entries_per_s: float) -> float:
+    """How long to wait for the next read, when it is `left` seconds to the next tick: about as long as one read takes
+    to fill. What is taken at once keeps a core busy, for which acknowledgements would have to wait."""
+    reads = max(1, round(left * entries_per_s / ENTRIES_AT_ONCE))
+    return max(0.0, left / reads)

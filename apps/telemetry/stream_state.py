@@ -32,7 +32,7 @@ def read(window: int, *, timeout: float) -> StreamState:
         client = connection(read_timeout=timeout, connect_timeout=timeout)
         with client.pipeline(transaction=False) as pipeline:
             pipeline.time()
-            pipeline.get(snapshots.key(window))
+            pipeline.mget(snapshots.keys(window))
             pipeline.xlen(STREAM)
             pipeline.mget(BYTES_IN, BYTES_OUT)
             (seconds, microseconds), figures, entries, (added, gone) = pipeline.execute()
@@ -42,6 +42,6 @@ def read(window: int, *, timeout: float) -> StreamState:
 
 def decoded(figures: Any) -> Snapshot | None:
     try:
-        return snapshots.decode(figures) if figures else None
+        return snapshots.joined(figures)
     except msgspec.MsgspecError:
         return None

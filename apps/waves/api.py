@@ -10,6 +10,9 @@ from ninja import Field, Router, Schema, Status
 from apps.access.api_auth import actor_of
 from apps.access.roles import require
 from apps.events.domain.actor import Role
+from apps.fleet.api import SpentOut
+from apps.fleet.models import Agent
+from apps.fleet.spending import ledger_of
 from apps.lib import questions
 from apps.waves import actions
 from apps.waves.domain.request import WaveRequest
@@ -75,6 +78,7 @@ class WaveOut(Schema):
     created_by: str
     created_at: datetime
     ended_at: datetime | None
+    spending: SpentOut
     progress: ProgressOut
 
 
@@ -103,7 +107,8 @@ def list_waves(request: HttpRequest, open_only: bool = False, limit: int = 100) 
     rows = Wave.objects.open() if open_only else Wave.objects.all()
     waves = list(rows.select_related("repository").order_by("-pk")[: max(1, min(limit, 1000))])
     progress = progress_of_all(waves, timezone.now())
-    return [wave_data(wave, progress[wave.pk]) for wave in waves]
+    ledger = ledger_of(Agent.objects.filter(group__in=[wave.label for wave in waves]))
+    return [wave_data(wave, progress[wave.pk], ledger.of_wave(wave.label)) for wave in waves]
 
 
 @router.post("", response={201: WaveOut}, summary="Start a wave")

@@ -5,12 +5,18 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.fleet.domain.spending import Spending
+from apps.fleet.models import Agent
+from apps.fleet.spending import ledger_of
 from apps.waves.domain.progress import Progress
 from apps.waves.models import Wave
 from apps.waves.queries import progress as progress_of
 
 
-def wave_data(wave: Wave, progress: Progress | None = None) -> dict[str, Any]:
+def wave_data(
+    wave: Wave, progress: Progress | None = None, spending: Spending | None = None
+) -> dict[str, Any]:
+    """`progress`, `spending`: where they are known already, as for many waves at once."""
     progress = progress or progress_of(wave, timezone.now())
     return {
         "id": wave.pk,
@@ -32,5 +38,6 @@ def wave_data(wave: Wave, progress: Progress | None = None) -> dict[str, Any]:
         "created_by": wave.created_by,
         "created_at": wave.created_at,
         "ended_at": wave.ended_at,
+        "spending": asdict(spending or ledger_of(Agent.objects.filter(group=wave.label)).whole),
         "progress": asdict(progress) | {"total": progress.total},
     }

@@ -116,7 +116,7 @@ function targetLine(value) {
 }
 
 function targetWord(chart, drawn) {
-  const place = drawn ? { y: chart.target, yanchor: "bottom" } : { y: 1, yref: "paper", yanchor: "top" };
+  const place = drawn ? { y: chart.target, yanchor: chart.under ? "top" : "bottom" } : { y: 1, yref: "paper", yanchor: "top" };
   const text = drawn ? chart.word : `${chart.word} ↑`;
   return { xref: "paper", x: 1, xanchor: "right", showarrow: false, text, font: { size: 10 }, ...place };
 }

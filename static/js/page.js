@@ -23,13 +23,30 @@ document.body.addEventListener("toast", (event) => {
   document.dispatchEvent(new CustomEvent("yard:acted"));
 });
 
-document.body.addEventListener("htmx:responseError", (event) => {
-  const request = event.detail.xhr;
+const NO_ANSWER = "The yard doesn't answer. Is it running?";
+
+function sayRefusal(request) {
   if (request.getResponseHeader("HX-Trigger") || request.getResponseHeader("HX-Redirect")) return;
   toast(`The yard refused this (${request.status}). Reload the page and try again.`, "bad");
-});
+}
 
-document.body.addEventListener("htmx:sendError", () => toast("The yard doesn't answer. Is it running?", "bad"));
+document.body.addEventListener("htmx:responseError", (event) => sayRefusal(event.detail.xhr));
+document.body.addEventListener("htmx:sendError", () => toast(NO_ANSWER, "bad"));
+
+// A push may replace who asked before the answer comes, and events of what has left the page reach nobody.
+document.body.addEventListener("htmx:beforeSend", (event) => {
+  const { elt, xhr } = event.detail;
+  const ifGone = (tell) => () => elt.isConnected || tell();
+  xhr.addEventListener("error", ifGone(() => toast(NO_ANSWER, "bad")));
+  xhr.addEventListener(
+    "load",
+    ifGone(() => {
+      const said = JSON.parse(xhr.getResponseHeader("HX-Trigger") ?? "{}").toast;
+      if (said) document.body.dispatchEvent(new CustomEvent("toast", { detail: said }));
+      else if (xhr.status >= 400) sayRefusal(xhr);
+    }),
+  );
+});
 
 // A dialog instead of the browser's own, which would stop the live view.
 const dialog = document.getElementById("confirm");

@@ -26,6 +26,7 @@ class Gateway:
         self.highest: dict[str, int] = {}
         self.connections = 0
         self.text_replies = False
+        self.pace: float | None = None
         self.refuse_handshake: HTTPStatus | None = None
         self.refuse_close: tuple[int, str] | None = None
         self.greeting: Callable[[ServerConnection], None] | None = None
@@ -72,7 +73,8 @@ class Gateway:
         connection.send(wire.encode(message, text=self.text_replies))
 
     def acknowledge(self, connection: ServerConnection, seq: int) -> None:
-        self.reply(connection, {"v": 1, "ack": seq})
+        pace = {} if self.pace is None else {"pace": self.pace}
+        self.reply(connection, {"v": 1, "ack": seq, **pace})
 
     def _check(self, connection: ServerConnection, request: Request) -> Response | None:
         if self.refuse_handshake is not None:

@@ -35,6 +35,39 @@ def test_it_gathers_samples_by_time_before_it_sends(gateway: Gateway) -> None:
     assert [len(frame.samples) for frame in gateway.frames] == [1, 10]
 
 
+def test_it_keeps_samples_back_for_as_long_as_the_gateway_wants(gateway: Gateway) -> None:
+    gateway.pace = 60.0
+    with client_of(gateway.url, flush_after=0.05) as client:
+        client.report("edit", ms=1.0)
+        wait_until(lambda: gateway.samples)
+        report(client, 5)
+        time.sleep(0.5)
+        kept_back = len(gateway.frames) == 1
+
+        report(client, 256)  # a frame is full: that doesn't wait
+        wait_until(lambda: len(gateway.frames) == 2)
+        assert client.close(5.0).acked == 262
+
+    assert kept_back
+    assert [len(frame.samples) for frame in gateway.frames] == [1, 256, 5]
+
+
+def test_the_pace_ends_with_the_connection(gateway: Gateway) -> None:
+    gateway.pace = 60.0
+    with client_of(gateway.url, flush_after=0.05) as client:
+        client.report("edit", ms=1.0)
+        wait_until(lambda: gateway.samples)
+        gateway.pace = None
+        port = gateway.port
+        gateway.stop()
+        again = Gateway(port=port).start()
+        try:
+            report(client, 5)
+            wait_until(lambda: len(again.samples) == 5)
+        finally:
+            again.stop()
+
+
 def test_it_tells_what_the_agent_is_doing(gateway: Gateway) -> None:
     with client_of(gateway.url) as client:
         client.tell(now="cargo check", state="busy")

@@ -1,12 +1,14 @@
 """What is told, to whom, and what becomes of it: retries, digests, silences, workers that die."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from rq.timeouts import JobTimeoutException
 
 from apps.alerts import delivering
-from apps.alerts.actions import deliver, operate
+from apps.alerts.actions import deliver, destinations, operate
+from apps.alerts.actions import rules as rule_actions
 from apps.alerts.actions.deliver import (
     ATTEMPTS,
     FLOOD,
@@ -17,7 +19,9 @@ from apps.alerts.actions.deliver import (
     plan_deliveries,
 )
 from apps.alerts.delivering import message_of
+from apps.alerts.domain.rules import DEFAULTS
 from apps.alerts.models import Alert, Delivery
+from apps.alerts.sending import send
 from apps.events.domain.actor import Actor, Role
 from apps.events.models import Event
 from apps.lib.queues import queue
@@ -26,6 +30,7 @@ from tests.factories import make_alert, make_destination, make_rule, now
 
 pytestmark = pytest.mark.django_db
 OTTO = Actor("user", "otto", Role.OPERATOR)
+ADA = Actor("user", "ada", Role.ADMIN)
 
 
 @pytest.fixture
@@ -139,7 +144,8 @@ def test_many_alerts_within_a_minute_come_as_one_digest(hook):
     assert "and 11 more" in got["message"]
 
 
-def test_a_failure_is_tried_again_later_and_later_and_then_told(hook):
+def test_a_failure_is_tried_again_later_and_later_and_then_told(hook, monkeypatch):
+    monkeypatch.setattr(delivering, "send_apart", send)  # five starts of a process say no more
     hook.status = 500
     delivery = make_destination(url=hook.url).deliveries.create(created_at=now(), due_at=now())
     waits = []
@@ -170,7 +176,7 @@ def test_a_job_that_takes_too_long_is_a_failure_like_any_other(monkeypatch):
     def endless(*arguments, **options):
         raise JobTimeoutException("Task exceeded maximum timeout value (60 seconds)")
 
-    monkeypatch.setattr(delivering, "send", endless)
+    monkeypatch.setattr(delivering, "send_apart", endless)
     delivery = make_destination().deliveries.create(created_at=now(), due_at=now())
 
     attempt(delivery)
@@ -228,3 +234,34 @@ def test_a_test_message_says_that_it_is_one():
 
     assert (title, severity) == ("[test] Swarmyard", "info")
     assert "test message" in body
+
+
+def test_what_waits_for_a_destination_that_is_switched_off_is_not_told_any_more(hook):
+    hook.status = 500
+    destination = make_destination(url=hook.url)
+    make_alert()
+    plan_deliveries(now())
+    delivery = attempt(Delivery.objects.get())
+    assert delivery.state == "waiting"
+
+    destinations.switch_destination(destination=destination, enabled=False, actor=ADA, now=now())
+    hook.status = 200
+    attempt(delivery)
+
+    assert (delivery.state, delivery.problem) == ("failed", "its destination was switched off")
+    assert hook.got == []
+
+
+def test_an_alert_whose_rule_was_removed_meanwhile_is_not_told_as_a_test_message(hook):
+    make_destination(url=hook.url)
+    rule = rule_actions.make_rule(spec=replace(DEFAULTS[0], key="mine"), actor=OTTO, now=now())
+    make_alert(rule=rule)
+    plan_deliveries(now())
+    test = make_destination("other", url=hook.url).deliveries.create(created_at=now(), due_at=now())
+    waiting = Delivery.objects.exclude(pk=test.pk).get()
+
+    rule_actions.remove_rule(rule=rule, actor=OTTO, now=now())
+    delivering.deliver(waiting.pk, now)
+
+    assert hook.got == []
+    assert attempt(test).state == "delivered"

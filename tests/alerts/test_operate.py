@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from apps.access.exceptions import NotAllowed
-from apps.alerts.actions import destinations, operate
-from apps.alerts.actions.rules import edit_rule, make_rule, remove_rule
+from apps.alerts.actions import destinations, operate, tidy
+from apps.alerts.actions.rules import edit_rule, make_rule, remove_rule, reset_rule
 from apps.alerts.actions.tidy import forget_old_alerts
 from apps.alerts.domain.rules import DEFAULTS
 from apps.alerts.exceptions import AlertRefused
@@ -100,6 +100,10 @@ def test_a_rule_is_changed_with_an_event_that_says_how():
         ({"severity": "dire"}, "no severity"),
         ({"for_seconds": -1}, "from 0 to"),
         ({"title": " "}, "title has 1 to 120"),
+        ({"title": "Slow\0"}, "title has 1 to 120"),
+        ({"threshold": -1.0, "resolve_threshold": -2.0}, "must be a number from 0"),
+        ({"for_seconds": 365 * 86_400}, "which is a day"),
+        ({"scope": "planet"}, "there are none by “planet”"),
         ({"metric": "memory_used"}, "metric can't be changed"),
     ],
 )
@@ -111,6 +115,29 @@ def test_a_bad_change_is_refused_and_changes_nothing(changes, said):
 
     assert Rule.objects.get(pk=rule.pk).spec == rule.spec
     assert not Event.objects.exists()
+
+
+def test_another_scope_ends_what_is_open_since_it_is_about_something_else():
+    alert = make_alert()
+
+    rule = edit_rule(rule=alert.rule, scope="wave", actor=OTTO, now=now())
+
+    assert rule.words.startswith("Latency p95 of a wave above 100 ms")
+    assert Alert.objects.get().resolved_why == "its rule looks at something else now"
+    assert kinds() == ["alert.resolved", "rule.changed"]
+
+
+def test_a_rule_of_the_yard_is_reset():
+    rule = own_rule("slow", threshold=5.0, metric="no metric any more", enabled=False, severity="dire")
+
+    rule = reset_rule(rule=rule, actor=OTTO, now=now())
+
+    assert rule.spec == DEFAULTS[0]
+    assert kinds() == ["rule.changed"]
+    reset_rule(rule=rule, actor=OTTO, now=now())
+    assert kinds() == ["rule.changed"]
+    with pytest.raises(AlertRefused, match="change it instead, or remove it"):
+        reset_rule(rule=make_rule(spec=MINE, actor=OTTO, now=now()), actor=OTTO, now=now())
 
 
 def test_a_rule_that_is_switched_off_leaves_nothing_open():
@@ -163,6 +190,7 @@ def test_a_viewer_changes_nothing():
         lambda: operate.end_silence(silence=silence, **when),
         lambda: edit_rule(rule=alert.rule, threshold=1000.0, **when),
         lambda: make_rule(spec=MINE, **when),
+        lambda: reset_rule(rule=alert.rule, **when),
         lambda: remove_rule(rule=alert.rule, **when),
         lambda: destinations.try_destination(destination=destination, **when),
     ):
@@ -179,7 +207,7 @@ def test_destinations_are_for_admins():
         lambda: destinations.add_destination(
             name="x", url="json://a/b", least="info", tells_end=True, **when
         ),
-        lambda: destinations.switch_destination(destination=row, enabled=False, actor=OTTO),
+        lambda: destinations.switch_destination(destination=row, enabled=False, actor=OTTO, now=now()),
         lambda: destinations.remove_destination(destination=row, actor=OTTO),
     ):
         with pytest.raises(NotAllowed, match="the role admin is needed"):
@@ -192,7 +220,7 @@ def test_a_destination_s_address_is_in_no_event():
         name="hook", url="jsons://example.org/very-secret", least="info", tells_end=True, actor=ADA, now=now()
     )
     destinations.try_destination(destination=row, actor=ADA, now=now())
-    destinations.switch_destination(destination=row, enabled=False, actor=ADA)
+    destinations.switch_destination(destination=row, enabled=False, actor=ADA, now=now())
     destinations.remove_destination(destination=row, actor=ADA)
 
     assert kinds() == [f"destination.{word}" for word in ("added", "tested", "switched", "removed")]
@@ -233,3 +261,18 @@ def test_what_is_old_is_forgotten_and_what_is_open_never(settings):
     assert forget_old_alerts(now=now(), limit=10) == 1
 
     assert (Alert.objects.count(), Silence.objects.count(), Delivery.objects.count()) == (2, 1, 1)
+
+
+def test_of_what_is_over_a_bounded_number_is_kept_the_newest(monkeypatch):
+    monkeypatch.setattr(tidy, "MOST_KEPT", 3)
+    rule, at = own_rule("errors"), now()
+    for minutes in range(8):
+        make_alert(rule=rule, state="resolved", resolved_at=at - timedelta(minutes=minutes))
+    make_alert("slow", pending_at=at - timedelta(days=1))
+
+    removed = [forget_old_alerts(now=at, limit=4) for _ in range(3)]
+
+    assert removed == [4, 1, 0]
+    kept = Alert.objects.filter(state="resolved").values_list("resolved_at", flat=True)
+    assert min(kept) == at - timedelta(minutes=2)
+    assert Alert.objects.filter(state="firing").count() == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.alerts import sender
 from apps.alerts.actions import deliver, operate
 from apps.alerts.domain.addresses import SCHEMES
 from apps.alerts.domain.evaluation import LEAST_CALM, MOST_SUBJECTS, NO_DATA_LASTS, State
@@ -68,6 +69,8 @@ def test_the_bounds_of_deliveries_are_those_of_the_code():
         f"{deliver.GATHER.total_seconds():.0f}",
         str(deliver.ATTEMPTS),
         ", ".join(f"{deliver.back_off(number):.0f}" for number in range(1, deliver.ATTEMPTS)),
+        f"{sender.SECONDS:.0f}",
+        f"{sender.MORE_BYTES / 2**20:.0f}",
         str(deliver.JOB_SECONDS),
     ]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from apps.alerts.domain.cards import CARDS, acts_of
+from apps.alerts.domain.cards import CARDS, steps_for
 from apps.alerts.domain.metrics import METRICS
 from apps.alerts.domain.rules import DEFAULTS, BadRule, check, in_words
 
@@ -40,15 +40,19 @@ def test_the_yards_own_rules_are_those_that_were_asked_for(key, comparison, thre
     ("changes", "said"),
     [
         ({"metric": "happiness"}, "There is no metric “happiness”"),
-        ({"scope": "host"}, "has values by yard and agent, not by “host”"),
+        ({"scope": "planet"}, "has values by yard, wave, host, agent; there are none by “planet”"),
         ({"comparison": ">"}, "“>” is no comparison: it is one of above, below"),
         ({"severity": "dire"}, "“dire” is no severity"),
         ({"threshold": float("nan")}, "threshold must be a number"),
         ({"threshold": float("inf")}, "threshold must be a number"),
         ({"resolve_threshold": float("-inf")}, "resolve threshold must be a number"),
+        ({"threshold": -1.0}, "threshold must be a number from 0"),
+        ({"resolve_threshold": -0.1}, "resolve threshold must be a number from 0"),
+        ({"threshold": 1e13}, r"from 0 to 1e\+12"),
+        ({"for_seconds": 365 * 86_400}, "from 0 to 86400 seconds, which is a day"),
         ({"for_seconds": -1}, "from 0 to 86400"),
         ({"for_seconds": 86_401}, "from 0 to 86400"),
-        ({"resolve_threshold": 101.0}, "lies above the threshold 100"),
+        ({"resolve_threshold": 101.0}, "lies above the threshold 100.*Take 100 at most"),
     ],
 )
 def test_a_bad_rule_is_refused(changes, said):
@@ -67,10 +71,12 @@ def test_it_says_a_rule_in_words():
     assert (
         in_words(SLOW) == "Latency p95 of the yard above 100 ms for 60 s; over at 90 ms or less for as long"
     )
-    assert in_words(BY_KEY["lost-host"]) == "Age of the heartbeat of a host above 10 s; over at 5 s or less"
+    at_once = replace(BY_KEY["lost-host"], for_seconds=0)
+    assert in_words(at_once) == "Age of the heartbeat of a host above 10 s; over at 5 s or less"
 
 
 def test_every_metric_has_a_rule_and_a_card_with_something_to_do():
     assert {rule.metric for rule in DEFAULTS} == set(METRICS) == set(CARDS)
     for metric in METRICS.values():
-        assert all(acts_of(metric.key, scope) for scope in metric.scopes), metric.key
+        for scope in metric.scopes:
+            assert any(step.act for step in steps_for(metric.key, scope)), metric.key

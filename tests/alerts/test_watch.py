@@ -12,6 +12,8 @@ from apps.alerts.domain.rules import DEFAULTS
 from apps.alerts.models import Alert, AlertPoint, Evaluation, Rule
 from apps.alerts.queries import STALE, last_evaluation, watch_is_dead
 from apps.events.models import Event
+from apps.fleet.models import Agent, Host
+from apps.waves.models import Wave
 from tests.alerts.watching import START, kinds
 from tests.factories import GB, MB, make_agent, make_host, make_member, make_wave
 
@@ -162,10 +164,10 @@ def test_it_looks_at_agents_hosts_and_waves(watch):
     make_agent(host=full, output_at=old, state="exited", memory_bytes=900 * MB)
     stuck = make_wave(step_at=old)
     make_member(stuck, host=full, state="ready", output_at=None)
-    going = make_wave(step_at=watch.now)
+    going = make_wave(step_at=watch.now + timedelta(seconds=60))
     make_member(going, host=full, state="ready")
 
-    for _ in range(20):
+    for _ in range(35):
         full.heartbeat_at = watch.now
         full.save(update_fields=["heartbeat_at"])
         watch.step()
@@ -179,6 +181,52 @@ def test_it_looks_at_agents_hosts_and_waves(watch):
         ("silent-agent", silent.pk),
         ("stuck-wave", stuck.pk),
     }
+
+
+@pytest.mark.parametrize("key", ["stuck-wave", "silent-agent", "lost-host"])
+def test_what_was_still_for_long_gets_a_moment_to_be_heard_of_again(watch, key):
+    """A wave that was resumed, an agent that was paused, a machine that was asleep."""
+    watch.only(key)
+    long_ago = watch.now - timedelta(hours=1)
+    host = make_host(heartbeat_at=long_ago)
+    agent = make_agent(host=host, output_at=long_ago)
+    make_member(make_wave(step_at=long_ago), host=host, state="ready")
+
+    watch.step()
+    Host.objects.update(heartbeat_at=watch.now)
+    Agent.objects.filter(pk=agent.pk).update(output_at=watch.now)
+    Wave.objects.update(step_at=watch.now)
+    watch.step()
+
+    assert kinds() == ["alert.pending", "alert.dropped"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "figures", "value"),
+    [
+        ("latency_p95", {"p95": 180.0}, 180.0),
+        ("latency_p99", {"p99": 1200.0}, 1200.0),
+        ("error_rate", {"errors": 30}, 10.0),
+        ("lock_wait", {"wait_pct": 25.0}, 25.0),
+        ("distribution_variance", {"distribution_variance": 0.5}, 0.5),
+        ("coordination_overhead", {"coordination_efficiency": 0.75}, 25.0),
+    ],
+)
+@pytest.mark.parametrize("scope", ["wave", "host"])
+def test_it_looks_at_each_wave_and_host_alone(watch, scope, metric, figures, value):
+    subject = make_wave("w7") if scope == "wave" else make_host("far")
+    make_wave("w8")
+    make_wave("w6", state="done")
+    watch.only("slow", metric=metric, scope=scope, threshold=0.2, resolve_threshold=0.1, for_seconds=0)
+
+    groups = {"wave:w7": figures, "host:far": figures, "wave:w6": figures, "wave:other": figures}
+    watch.figures(groups={**groups, "wave:w8": {**figures, "operations": 19}})
+    watch.step()
+
+    alert = Alert.objects.get()
+    assert (alert.scope, alert.subject_id, alert.subject) == (scope, subject.pk, str(subject))
+    assert alert.value == pytest.approx(value)
+    assert Rule.objects.values_list("subjects", "problem").get(key="slow") == (1, "")
 
 
 @pytest.mark.parametrize(

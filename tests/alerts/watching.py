@@ -2,13 +2,22 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from apps.alerts.actions import watch
 from apps.alerts.evaluate import evaluate_alerts
 from apps.alerts.models import Alert, Rule
 from apps.events.models import Event
+from apps.telemetry.domain.figures import GroupFigures
 from tests.console.figures import made_up_snapshot, publish
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+NOTHING = GroupFigures(
+    operations=0, errors=0, induced=0, throughput=0.0, mean=None, p50=None, p95=None, p99=None, max=None,
+    wait_ms=0.0, wait_pct=None, memory=0, cpu=0.0,
+)  # fmt: skip
 
 
 class Watch:
@@ -22,7 +31,12 @@ class Watch:
         Rule.objects.filter(key=key).update(**changes)
         return Rule.objects.get(key=key)
 
-    def figures(self, agents: dict[int, dict[str, object]] | None = None, **totals: object) -> None:
+    def figures(
+        self,
+        agents: dict[int, dict[str, object]] | None = None,
+        groups: dict[str, dict[str, object]] | None = None,
+        **totals: object,
+    ) -> None:
         """Publishes figures of this moment."""
         made_up = made_up_snapshot(list(agents or {}), ["w1"], window=60, at=self.now.timestamp())
         made_up.totals.operations = 600
@@ -31,6 +45,8 @@ class Watch:
         for pk, figures in (agents or {}).items():
             for name, value in figures.items():
                 setattr(made_up.agents[pk], name, value)
+        for name, figures in (groups or {}).items():
+            made_up.groups[name] = msgspec.structs.replace(NOTHING, **{"operations": 300, **figures})
         publish(made_up)
 
     def step(self, seconds: float = 2.0) -> None:

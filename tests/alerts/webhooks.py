@@ -4,18 +4,22 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Webhook:
-    """`status` is what it answers; 0: nothing at all. `location` is where a redirect leads."""
+    """`status` is what it answers; 0: nothing at all. `location` is where a redirect leads. `piece` is a part of its
+    body, sent again and again with `pause` seconds between, without end."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.status = 200
         self.location = ""
+        self.piece = b""
+        self.pause = 0.0
         self.got: list[dict[str, object]] = []
         self.asked = 0
+        self.sent = 0
         self.over = threading.Event()
         self.server = ThreadingHTTPServer((host, 0), self._handler())
         self.server.daemon_threads = True
@@ -45,8 +49,16 @@ class Webhook:
                 self.send_response(hook.status)
                 if hook.location:
                     self.send_header("Location", hook.location)
-                self.send_header("Content-Length", "0")
+                if not hook.piece:
+                    self.send_header("Content-Length", "0")
                 self.end_headers()
+                self._go_on()
+
+            def _go_on(self) -> None:
+                with suppress(OSError):  # the other side has hung up
+                    while hook.piece and not hook.over.wait(hook.pause):
+                        self.wfile.write(hook.piece)
+                        hook.sent += len(hook.piece)
 
             def do_GET(self) -> None:
                 hook.asked += 1

@@ -11,10 +11,12 @@ from msgspec.structs import replace
 
 from apps.console import display
 from apps.console.agents.changes import lines_of
-from apps.console.agents.numbers import cost
 from apps.console.agents.rows import now_of, row_of
+from apps.console.spending.numbers import cost
+from apps.console.tiles import Number
 from apps.events.models import Event
-from apps.fleet.models import Desired, State
+from apps.fleet.models import Agent, Desired, State
+from apps.fleet.spending import spending_of
 from apps.lib import questions
 from apps.lib.questions import Failed, NoAnswer
 from apps.lib.redis import connection
@@ -291,9 +293,9 @@ def test_a_row_of_an_agent_that_ended_says_why_and_what_it_said_last():
     assert now_of(failed) == "exit 3, last: no such module"
 
 
-def test_it_shows_what_an_agent_measured_itself_while_its_output_says_nothing():
+def test_it_shows_the_higher_of_what_an_agent_measured_and_what_it_printed():
     agent = make_agent()
-    assert (cost(agent).value, cost(agent).note) == (display.NONE, "it reports none")
+    assert (shown_cost(agent).value, shown_cost(agent).note) == (display.NONE, "none reported")
 
     amounts = {
         "tokens.input": 1_200.0,
@@ -304,12 +306,19 @@ def test_it_shows_what_an_agent_measured_itself_while_its_output_says_nothing():
     }
     for name, amount in amounts.items():
         AgentMeasureTotal.objects.create(agent=agent.pk, name=name, shape="sum", amount=amount)
-    assert (cost(agent).value, cost(agent).unit) == ("0.26", "$")
-    assert cost(agent).note == f"{display.number(1500)} tokens in · 40 out"
+    measured = f"1.2{display.NARROW}k in · 300 cached · 40 out"
+    assert (shown_cost(agent).value, shown_cost(agent).note) == ("$0.26", measured)
 
     agent.cost_usd, agent.tokens_in, agent.tokens_out = 1.5, 10, 20
-    assert (cost(agent).value, cost(agent).note) == ("1.50", "10 tokens in · 20 out")
+    assert (shown_cost(agent).value, shown_cost(agent).note) == ("$1.50", measured)
+
+    agent.tokens_out = 5_000
+    assert shown_cost(agent).note == f"10 in · 5.0{display.NARROW}k out"
 
 
 def test_a_price_without_tokens_is_a_price_so_far():
-    assert cost(make_agent(cost_usd=0.5)).note == "so far"
+    assert shown_cost(make_agent(cost_usd=0.5)).note == "so far"
+
+
+def shown_cost(agent: Agent) -> Number:
+    return cost(spending_of(agent))

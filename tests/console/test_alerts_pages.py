@@ -1,15 +1,28 @@
 """The alerts' pages: what stands where, what can be done, and what is told when nobody watches."""
 
+import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
+from django.db import transaction
 
 from apps.alerts.actions.watch import note_evaluation
+from apps.alerts.domain.metrics import METRICS
 from apps.alerts.models import Alert, AlertPoint, Destination, Rule, Silence
 from apps.console.alerts.rows import figure
 from apps.events.models import Event
 from tests.console.figures import made_up_agent_charts, made_up_snapshot, publish, publish_agent_charts
-from tests.factories import make_agent, make_alert, make_destination, make_host, make_rule, now
+from tests.factories import (
+    make_agent,
+    make_alert,
+    make_destination,
+    make_host,
+    make_member,
+    make_rule,
+    make_wave,
+    now,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -124,6 +137,79 @@ def test_its_chart_goes_back_to_before_it_began_where_live_figures_do(viewer, re
         assert data.count(",") > 100
 
 
+@pytest.mark.parametrize("scope", ["wave", "host"])
+def test_an_alert_of_a_wave_or_host_shows_its_own_agents_worst_first_and_what_to_do(
+    operator, redis_server, settings, scope
+):
+    settings.REDIS_URL = redis_server.url
+    wave = make_wave("w7")
+    fast, slow = make_member(wave), make_member(wave)
+    other = make_agent("w8/agent-01", host=make_host("elsewhere"))
+    figures = made_up_snapshot([fast.pk, slow.pk, other.pk], ["w7"], window=60, at=now().timestamp())
+    for pk, p95 in ((fast.pk, 12.0), (slow.pk, 1234.0), (other.pk, 5678.0)):
+        figures.agents[pk].p95 = p95
+    publish(figures)
+    about = wave if scope == "wave" else slow.host
+    alert = make_alert(rule=make_rule("slow", scope=scope), subject_id=about.pk, subject=str(about))
+
+    page = text_of(operator, f"/alerts/{alert.pk}/")
+
+    concerned = page.split('aria-label="Agents concerned"')[1].split("</section>")[0]
+    assert concerned.index(slow.name) < concerned.index(fast.name)
+    assert "1\u202f234\u202fms" in concerned
+    assert other.name not in concerned
+    assert f"This {scope} alone" in page
+    button = "/waves/w7/do/pause" if scope == "wave" else f"/hosts/{about.pk}/do/drain"
+    assert f'hx-post="{button}"' in page
+
+
+def subject_of(scope: str) -> tuple[int, str]:
+    if scope == "yard":
+        return 0, "the yard"
+    wave = make_wave("w7")
+    agent = make_member(wave, state="busy", workspace_path="/srv/w7")
+    make_member(wave, state="failed")
+    about = {"agent": agent, "wave": wave, "host": agent.host}[scope]
+    return about.pk, str(about)
+
+
+@pytest.mark.parametrize(
+    ("metric", "scope"), [(metric.key, scope) for metric in METRICS.values() for scope in metric.scopes]
+)
+def test_everything_that_its_card_offers_is_there_and_does_what_it_says(operator, metric, scope):
+    pk, name = subject_of(scope)
+    alert = make_alert(rule=make_rule("slow", metric=metric, scope=scope), subject_id=pk, subject=name)
+
+    card = (
+        text_of(operator, f"/alerts/{alert.pk}/").split('aria-label="What to do"')[1].split("</section>")[0]
+    )
+    links, posts = re.findall(r'href="([^"]+)"', card), re.findall(r'hx-post="([^"]+)"', card)
+
+    assert links
+    assert (scope == "yard") == (not posts)
+    for link in links:
+        assert operator.get(unescape(link)).status_code == 200, link
+    for post in posts:
+        saved = transaction.savepoint()
+        events = Event.objects.count()
+        answer = operator.post(post, headers={"HX-Request": "true"})
+        assert answer.status_code == 204, (post, answer.get("HX-Trigger"))
+        assert Event.objects.count() > events, post
+        transaction.savepoint_rollback(saved)
+
+
+def test_a_rule_has_a_choice_of_scope_where_its_metric_has(operator):
+    make_rule("slow")
+
+    page = text_of(operator, "/alerts/rules/")
+
+    of_slow, of_disk = (page.split(f'id="{key}"')[1].split("</section>")[0] for key in ("slow", "disk"))
+    assert of_slow.count("<option") == 4 + 3
+    assert "<option selected>yard</option>" in of_slow
+    assert 'name="scope"' not in of_disk
+    assert "Reset" not in of_slow
+
+
 def test_a_viewer_sees_advice_without_buttons(viewer):
     agent = make_agent()
     alert = make_alert("silent-agent", subject_id=agent.pk, subject=agent.name)
@@ -213,7 +299,11 @@ def test_an_operator_edits_a_rule(operator, viewer):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"threshold": "much"}, "The threshold “much” is no number."),
+        ({"threshold": "much"}, "The threshold “much” is no number: write one as in 2.5 or 100."),
+        ({"threshold": "1,000"}, "may be two numbers: write it without a comma."),
+        ({"threshold": "-5", "resolve_threshold": "-6"}, "The threshold must be a number from 0"),
+        ({"scope": "planet"}, "there are none by “planet”"),
+        ({"for_seconds": "31536000"}, "from 0 to 86400 seconds, which is a day"),
         ({"threshold": "nan"}, "The threshold must be a number"),
         ({"threshold": "150"}, "resolve threshold 200 lies above the threshold 150"),
         ({"for_seconds": "1.5"}, "The duration is a whole number of seconds."),
@@ -242,6 +332,8 @@ def test_rules_are_switched_silenced_made_and_removed(operator):
     limits = {"threshold": "300", "resolve_threshold": "250", "for_seconds": "60", "severity": "warning"}
 
     for address, fields in (
+        ("slow/do/edit", limits | {"scope": "wave"}),
+        ("slow/do/reset", {}),
         ("slow/do/off", {}),
         ("slow/do/on", {}),
         ("slow/do/silence", {}),
@@ -251,7 +343,8 @@ def test_rules_are_switched_silenced_made_and_removed(operator):
         assert operator.post(f"/alerts/rules/{address}", fields).status_code == 302, address
 
     kinds = list(Event.objects.order_by("pk").values_list("kind", flat=True))
-    assert kinds == ["rule.changed", "rule.changed", "alert.rule_silenced", "rule.made", "rule.removed"]
+    assert kinds == ["rule.changed"] * 4 + ["alert.rule_silenced", "rule.made", "rule.removed"]
+    assert Rule.objects.get(key="slow").scope == "yard"
     assert operator.post("/alerts/rules/slow/do/explode").status_code == 404
 
 

@@ -151,8 +151,15 @@ def wait_toast(page, text: str) -> None:
         )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 400])
+@pytest.mark.parametrize(
+    ("width", "theme"),
+    [
+        (1440, "light"),
+        (400, "dark"),
+        pytest.param(1440, "dark", marks=pytest.mark.slow),
+        pytest.param(400, "light", marks=pytest.mark.slow),
+    ],
+)
 def test_it_opens_every_page_without_error_overflow_or_foreign_request(opened, yard, width, theme):
     page = opened(width=width, theme=theme)
 
@@ -244,6 +251,27 @@ def test_it_asks_before_it_kills_and_takes_no_for_an_answer(opened):
     page.click("#do-kill")
     page.click("#confirm-yes")
     wait_toast(page, "w1/agent-09 is being ended.")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("/agents/3/do/pause", "w1/agent-03"), ("/waves/w0/do/pause", "w0 is done")]
+)
+def test_it_says_what_came_of_an_action_whose_button_was_replaced_meanwhile(opened, address, said):
+    page = opened("/agents/3/")
+    wait_live(page)
+    page.evaluate(
+        """address => {
+            const button = document.createElement("button");
+            button.setAttribute("hx-post", address);
+            document.querySelector("#main").append(button);
+            htmx.process(button);
+            button.click();
+            button.remove();
+        }""",
+        address,
+    )
+
+    wait_toast(page, said)
 
 
 def test_it_says_why_an_action_is_refused(opened, yard):

@@ -14,6 +14,8 @@ from apps.console.live import DROP_AFTER, Pusher, Viewer
 from apps.events.domain.actor import Role
 from apps.events.hints import Hint
 from apps.fleet.models import Agent
+from apps.lib.redis import connection
+from apps.telemetry.pace import WATCHED
 from tests.factories import make_host, make_member, make_wave
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -173,7 +175,7 @@ def test_it_drops_a_page_that_was_silent_for_long(agents):
 def test_it_renders_a_view_once_for_all_who_show_it(agents, monkeypatch):
     rendered = []
     real = live.render
-    monkeypatch.setattr(live, "render", lambda views: rendered.extend(views) or real(views))
+    monkeypatch.setattr(live, "render", lambda views, moment: rendered.extend(views) or real(views, moment))
 
     async def scenario(pusher: Pusher) -> None:
         pages = [opened(pusher, view("yard_waves"), view("menu", at="yard")) for _ in range(20)]
@@ -206,7 +208,7 @@ def test_it_pauses_a_page_and_catches_it_up_when_it_goes_on(agents):
 
 def test_it_renders_again_only_what_a_hint_concerns(agents):
     async def scenario(pusher: Pusher) -> None:
-        opened(pusher, view("yard_numbers"), view("repositories_list"), view("yard_numbers", window="1m"))
+        opened(pusher, view("yard_numbers"), view("yard_finished"), view("yard_numbers", window="1m"))
         await pusher.turn()
         pusher.take_hints([Hint("telemetry", 300)])
         assert pusher.stale == {view("yard_numbers")}
@@ -215,9 +217,45 @@ def test_it_renders_again_only_what_a_hint_concerns(agents):
 
         assert pusher.stale == {
             view("yard_numbers"),
-            view("repositories_list"),
+            view("yard_finished"),
             view("yard_numbers", window="1m"),
         }
+
+    run(scenario)
+
+
+def test_new_counts_concern_those_who_show_counts_and_nothing_is_read_anew_for_them(agents):
+    async def scenario(pusher: Pusher) -> None:
+        page = opened(pusher, view("yard_numbers"), view("yard_waves"))
+        await pusher.turn()
+        page.acknowledge()
+        rows = vars(pusher.moment)["state_counts"]
+        pusher.take_hints([Hint("counts", 0)])
+        assert (pusher.stale, pusher.counting) == (set(), {view("yard_numbers")})
+
+        await pusher.turn()
+        page.acknowledge()
+        assert pusher.counting == set()
+        assert vars(pusher.moment)["state_counts"] is rows
+
+        pusher.take_hints([Hint("counts", 0), Hint("agent", agents[0])])
+        assert pusher.stale == {view("yard_numbers"), view("yard_waves")}
+        await pusher.turn()
+        assert vars(pusher.moment)["state_counts"] is not rows
+
+    run(scenario)
+
+
+def test_views_that_only_had_new_counts_are_read_anew_when_their_time_has_come(agents):
+    async def scenario(pusher: Pusher) -> None:
+        page = opened(pusher, view("yard_numbers"))
+        await pusher.turn()
+        page.acknowledge()
+        rendered_at = dict(pusher.rendered_at)
+        pusher.take_hints([Hint("counts", 0)])
+        await pusher.turn()
+
+        assert pusher.rendered_at == rendered_at
 
     run(scenario)
 
@@ -295,3 +333,25 @@ def test_an_acknowledgement_that_was_guessed_counts_for_nothing(agents):
         assert len(page.frames) == 2
 
     run(scenario)
+
+
+def test_it_says_that_somebody_looks_and_not_when_nobody_does(redis_server):
+    async def scenario(pusher: Pusher) -> None:
+        page = Page()
+        pusher.join(page.viewer)
+        page.viewer.paused = True
+        await pusher.turn()
+        await sync_to_async(wait_for_the_thread)(pusher)
+        assert not connection().exists(WATCHED)
+
+        page.viewer.paused = False
+        pusher.show(page.viewer, [view("menu")])
+        await pusher.turn()
+        await sync_to_async(wait_for_the_thread)(pusher)
+        assert connection().exists(WATCHED)
+
+    run(scenario)
+
+
+def wait_for_the_thread(pusher: Pusher) -> None:
+    pusher._thread.submit(int).result(10)

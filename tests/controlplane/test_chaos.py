@@ -40,10 +40,12 @@ class Ledger:
 
     def __init__(self, yard, tmp_path, slow_checkout=False):
         self.yard, self.path = yard, tmp_path / "starts"
+        self.in_checkout, self.may_go_on = tmp_path / "in-checkout", tmp_path / "may-go-on"
         repository = make_repository(tmp_path / f"project-{tmp_path.name[-20:]}", files=50)
         if slow_checkout:
             (repository / ".gitattributes").write_text("file-7.txt filter=slow\n")
-            git(repository, "config", "filter.slow.smudge", "sleep 1; cat")
+            script = f"touch {self.in_checkout}; until [ -e {self.may_go_on} ]; do sleep 0.05; done; cat"
+            git(repository, "config", "filter.slow.smudge", script)
             git(repository, "add", ".gitattributes")
             git(repository, "commit", "--quiet", "--message", "slow")
         where = ("--repository", str(repository), "--preset", "command", "--agents", str(AGENTS))
@@ -107,13 +109,14 @@ def test_killing_one_process(yard, tmp_path, victim):
 @pytest.mark.parametrize("victims", [["worker", "io"], ["redis"], ["scheduler"]], ids=" ".join)
 def test_killing_some_while_checkouts_are_made(yard, tmp_path, victims):
     ledger = Ledger(yard, tmp_path, slow_checkout=True)
-    until(lambda: list((yard.home / "workspaces" / ledger.wave).glob("*/file-49.txt")))
+    until(ledger.in_checkout.exists)
 
     pids = [yard.services()[victim] for victim in victims]
     for one in descendants(procfs.read_processes(), pids):  # a worker's job too, and that job's git
         with suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
     assert ledger.states()["preparing"]
+    ledger.may_go_on.touch()
 
     ledger.until_over()
     ledger.check()

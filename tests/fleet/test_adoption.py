@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from apps.fleet import measuring, reaper, supervisor
 from apps.fleet.actions import observe
@@ -200,6 +201,20 @@ def test_it_adopts_what_runs_and_goes_on_measuring_it(fleet):
     agent.refresh_from_db()
     assert (agent.pid, agent.epoch) == (pid, 1)
     assert kinds(agent) == ["agent.started"]
+
+
+def test_one_that_lived_while_nobody_looked_is_known_to_have_lived_that_long(fleet):
+    """By what its launcher wrote: else it would seem to have failed at once."""
+    agent = fleet.shell("sleep 1; exit 3")
+    fleet.supervisor.tick()
+    directory = run_dir(agent, epoch=1)
+    eventually(lambda: read_run(directory).exit_code == 3)
+
+    fleet.new_supervisor()
+    fleet.until_ended(agent)
+
+    assert 0.9 < (agent.ended_at - agent.first_seen_at).total_seconds() < 20
+    assert agent.ended_at <= timezone.now()
 
 
 def test_agents_that_ended_while_nobody_looked_have_their_exit_status(fleet):

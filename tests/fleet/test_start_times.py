@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from apps.fleet.actions import observe, prepare
+from apps.fleet.domain.lifecycle import Ending
 from apps.fleet.models import Agent, Desired, State
 from tests.fleet.factories import make_agent
 
@@ -68,3 +69,26 @@ def test_an_agent_that_nobody_let_start_has_no_times():
 
     agent.refresh_from_db()
     assert (agent.queue_time, agent.spawn_time) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"), [(5.0, 5.0), (None, 60.0), (-1e9, 0.0), (1e9, 60.0), (-1e18, 0.0), (1e18, 60.0)]
+)
+def test_its_end_is_when_it_wrote_it_down_within_what_can_be(told, expected):
+    began = timezone.now()
+    now = began + timedelta(seconds=60)
+    agent = make_agent(state=State.BUSY, launched_at=began, first_seen_at=began)
+    file_time = None if told is None else began.timestamp() + told
+
+    observe.record_end(
+        agent=agent,
+        ending=Ending("exited", "done"),
+        exit_code=0,
+        max_restarts=0,
+        now=now,
+        fields={},
+        file_time=file_time,
+    )
+
+    agent.refresh_from_db()
+    assert (agent.ended_at - began).total_seconds() == pytest.approx(expected, abs=0.001)

@@ -35,7 +35,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], Any], *, seconds: float = 15.0, what: str = "") -> Any:
+def wait_until(condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "") -> Any:
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
@@ -66,7 +66,7 @@ class Process:
 
     def terminate(self) -> int:
         self.child.send_signal(signal.SIGTERM)
-        return self.child.wait(timeout=15)
+        return self.child.wait(timeout=60)
 
     def output(self) -> str:
         self.log.seek(0)
@@ -78,17 +78,16 @@ class Process:
         return int(line.split()[1]) * 1024
 
 
-class GatewayProcess(Process):
+class ServerProcess(Process):
+    """Daphne with one of our ASGI applications."""
+
+    module: str
+
     def __init__(self, redis_url: str, port: int | None = None) -> None:
         self.port = port or free_port()
-        module = "controlplane.asgi_gateway:application"
         where = ["-v", "0", "-b", "127.0.0.1", "-p", str(self.port)]
-        super().__init__("-m", "daphne", *where, module, redis_url=redis_url)
-        wait_until(self.listens, what="the gateway listens")
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws/v1/agents/"
+        super().__init__("-m", "daphne", *where, self.module, redis_url=redis_url)
+        wait_until(self.listens, what="it listens")
 
     def listens(self) -> bool:
         if self.child.poll() is not None:
@@ -98,9 +97,21 @@ class GatewayProcess(Process):
         return False
 
 
+class GatewayProcess(ServerProcess):
+    module = "controlplane.asgi_gateway:application"
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws/v1/agents/"
+
+
 class TelemetryProcess(Process):
-    def __init__(self, redis_url: str) -> None:
-        super().__init__("manage.py", "runtelemetry", redis_url=redis_url)
+    """In a home of its own, as only one at a time is at work in each, unless it is given one."""
+
+    def __init__(self, redis_url: str, home: Path | None = None) -> None:
+        self.own_home = None if home else tempfile.TemporaryDirectory(prefix="telemetry-home-")
+        place = str(home or (self.own_home and self.own_home.name))
+        super().__init__("manage.py", "runtelemetry", redis_url=redis_url, SWARMYARD_HOME=place)
 
 
 class AgentClient:
@@ -119,9 +130,13 @@ class AgentClient:
     def __exit__(self, *_: object) -> None:
         self.opening.__exit__(None, None, None)
 
-    def receive(self, timeout: float = 10.0) -> dict[str, Any]:
+    def receive(self, timeout: float = 30.0) -> dict[str, Any]:
         data = self.socket.recv(timeout=timeout)
         return msgspec.json.decode(data) if isinstance(data, str) else msgspec.msgpack.decode(data)
+
+    def acknowledged(self) -> int:
+        """The seq of the acknowledgement that comes next, which may bring a pace as well."""
+        return self.receive()["ack"]
 
     def send(
         self, seq: int, *samples: list[Any], client: str = "c0ffee00", text: bool = False, **rest: Any
@@ -131,7 +146,7 @@ class AgentClient:
     def send_raw(self, message: Any, *, text: bool = False) -> None:
         self.socket.send(msgspec.json.encode(message).decode() if text else msgspec.msgpack.encode(message))
 
-    def close_code(self, timeout: float = 10.0) -> int | None:
+    def close_code(self, timeout: float = 30.0) -> int | None:
         """Reads on until the other side closes."""
         with suppress(ConnectionClosed):
             while True:

@@ -1,6 +1,7 @@
 """The socket without a server: what a server can't be brought to show at will."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,14 +12,14 @@ from apps.fleet.tokens import TokenHolder
 from apps.gateway import consumer, writer
 from apps.gateway.consumer import AgentDoor
 from apps.gateway.writer import FrameWriter
+from apps.lib.direct import DIRECT
 from apps.telemetry.ingest import Frame
 
 HOLDER = TokenHolder(1, "w1/agent-01", "w1", "coder")
-SCOPE = {"type": "websocket", "headers": [(b"authorization", b"Bearer x")]}
 
 
 class Peer:
-    """The other end of an ASGI websocket."""
+    """The other end of an ASGI websocket, which also says what the gateway says past ASGI."""
 
     def __init__(self) -> None:
         self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -29,6 +30,22 @@ class Peer:
         self.sent.append(message)
         if message["type"] == "websocket.close":
             self.incoming.put_nowait({"type": "websocket.disconnect"})
+
+    def hear(self, listener: Callable[[bytes | str], None]) -> None:
+        self.listener = listener
+
+    def say(self, *messages: bytes | str) -> None:
+        self.sent.extend({"type": "websocket.send", "bytes": message} for message in messages)
+
+    def close(self, code: int) -> None:
+        self.sent.append({"type": "websocket.close", "code": code})
+        self.incoming.put_nowait({"type": "websocket.disconnect"})
+
+    def meet(self) -> None:
+        """Goes to the door, until the end."""
+        headers = [(b"authorization", b"Bearer x")]
+        scope = {"type": "websocket", "headers": headers, "extensions": {DIRECT: self}}
+        asyncio.run(asyncio.wait_for(AgentDoor(FrameWriter())(scope, self.incoming.get, self.send), 30))
 
     @property
     def said(self) -> list[dict[str, Any]]:
@@ -59,7 +76,7 @@ def test_it_says_that_the_database_is_away(monkeypatch):
     answers(monkeypatch, OperationalError("gone"))
     peer = Peer()
 
-    asyncio.run(asyncio.wait_for(AgentDoor(FrameWriter())(SCOPE, peer.incoming.get, peer.send), 5))
+    peer.meet()
 
     assert peer.said[0]["code"] == "unavailable"
     assert peer.sent[-1] == {"type": "websocket.close", "code": 1000}
@@ -69,7 +86,7 @@ def test_a_database_that_is_away_closes_no_socket_and_a_dead_token_does(monkeypa
     asked = answers(monkeypatch, HOLDER, OperationalError("gone"), OperationalError("gone"), HOLDER, None)
     peer = Peer()
 
-    asyncio.run(asyncio.wait_for(AgentDoor(FrameWriter())(SCOPE, peer.incoming.get, peer.send), 5))
+    peer.meet()
 
     assert asked == ["x"] * 5
     assert "hello" in peer.said[0]
@@ -82,7 +99,7 @@ def test_what_comes_after_the_close_is_thrown_away(monkeypatch):
     for _ in range(3):
         peer.incoming.put_nowait({"type": "websocket.receive", "bytes": b"\xc1"})
 
-    asyncio.run(asyncio.wait_for(AgentDoor(FrameWriter())(SCOPE, peer.incoming.get, peer.send), 5))
+    peer.meet()
 
     assert [message.get("code") for message in peer.said] == [None, "bad_frame"]
     assert sum(message["type"] == "websocket.close" for message in peer.sent) == 1
@@ -93,20 +110,23 @@ def test_what_waits_for_redis_is_bounded(monkeypatch, redis_server):
 
     async def scenario() -> list[str]:
         frames = FrameWriter()
-        outcomes = [frames.submit(Frame(1, "w1", "coder", "c0ffee00", seq, b"x" * 60)) for seq in (1, 2)]
-        return [await outcome for outcome in outcomes]
+        outcomes = [frames.written(Frame(1, "w1", "coder", "c0ffee00", seq, b"x" * 60)) for seq in (1, 2)]
+        try:
+            return [await outcome for outcome in outcomes]
+        finally:
+            frames.close()
 
     assert asyncio.run(scenario()) == ["added", "away"]
 
 
 def test_a_writer_that_meets_the_unexpected_still_answers(monkeypatch, redis_server, caplog):
-    async def breaks(*_: object) -> list[str]:
+    def breaks(*_: object) -> None:
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr(writer.FrameAppender, "append", breaks)
 
     async def scenario() -> str:
-        return await FrameWriter().submit(Frame(1, "w1", "coder", "c0ffee00", 1, b"x"))
+        return await FrameWriter().written(Frame(1, "w1", "coder", "c0ffee00", 1, b"x"))
 
     assert asyncio.run(scenario()) == "away"
     assert "no such thing" in caplog.text

@@ -52,7 +52,7 @@ class Sender(threading.Thread):
                 self.last_seq += 1
                 self.unacknowledged[self.last_seq] = None
                 self._send(socket, self.last_seq)
-            answer = socket.receive(timeout=10)
+            answer = socket.receive()
             if answer.get("code") == "unavailable":
                 self.trouble += 1
                 raise OSError("come back later")
@@ -80,7 +80,7 @@ def load(gateway: GatewayProcess, make_agent, count: int, pause: float = 0.0) ->
     for sender in senders:
         sender.stopping.set()
     for sender in senders:
-        sender.join(timeout=20)
+        sender.join(timeout=60)
         assert not sender.is_alive()
 
 
@@ -128,6 +128,59 @@ def test_nothing_is_lost_or_counted_twice(transactional_db, redis_server, make_a
         telemetry.kill()
 
     assert_all_counted_once(senders)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("homes", [1, 2])
+def test_two_telemetry_processes_count_as_one(transactional_db, redis_server, make_agent, tmp_path, homes):
+    """In one home, one stands by; in two, both are at work, and the checkpoint lets one of them count."""
+    gateway = GatewayProcess(redis_server.url)
+    places = [tmp_path / str(number % homes) for number in range(2)]
+    both = [TelemetryProcess(redis_server.url, place) for place in places]
+    try:
+        wait_until(lambda: any(map(is_at_work, both)), seconds=60, what="one of them is at work")
+        first, second = sorted(both, key=is_at_work, reverse=True)
+        if homes == 1:
+            wait_until(lambda: stands_by(second), seconds=60, what="the other one stands by")
+            assert not is_at_work(second)
+        else:
+            wait_until(lambda: is_at_work(second), seconds=60, what="both are at work")
+        with load(gateway, make_agent, count=3, pause=0.002) as senders:
+            progress(senders)
+            wait_until(lambda: counted(senders), seconds=60, what="some are counted")
+            progress(senders)
+
+            first.kill()
+            before = counted(senders)
+            progress(senders)
+            wait_until(lambda: counted(senders) > before, seconds=60, what="the other one counts")
+            third = TelemetryProcess(redis_server.url, places[0])
+            both.append(third)
+            wait_until(lambda: is_at_work(third) or stands_by(third), seconds=60, what="a third one is there")
+            progress(senders)
+        assert third.terminate() == 0, third.output()
+        assert second.terminate() == 0, second.output()
+        last = publishing(redis_server.url)
+        both.append(last)
+        assert last.terminate() == 0, last.output()
+    finally:
+        gateway.kill()
+        for process in both:
+            process.kill()
+
+    assert_all_counted_once(senders)
+
+
+def is_at_work(process: TelemetryProcess) -> bool:
+    return "reads the sample stream" in process.output()
+
+
+def stands_by(process: TelemetryProcess) -> bool:
+    return "standing by" in process.output()
+
+
+def counted(senders: list[Sender]) -> int:
+    return sum(recorded(sender.agent).operations for sender in senders)
 
 
 @pytest.mark.slow

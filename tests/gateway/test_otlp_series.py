@@ -1,5 +1,8 @@
 """What came on top of a series: counted once, whatever comes again, late or anew."""
 
+import math
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +16,7 @@ from apps.gateway.otlp.series import (
     increase,
     memory_of,
 )
-from apps.gateway.otlp.spread import NoSpread, difference, of_buckets, of_exponential, sketch_of
+from apps.gateway.otlp.spread import NoSpread, Spread, difference, of_buckets, of_exponential, sketch_of
 
 NOW = 1_800_000_000.0
 
@@ -92,7 +95,7 @@ def test_a_histogram_counts_the_values_that_came_on_top():
 
 def test_buckets_stand_for_their_middle():
     assert of_buckets([0.0, 10.0, 20.0], [1, 2, 0, 4]) == {0.0: 1, 5.0: 2, 20.0: 4}
-    assert of_buckets([], [5]) == {0.0: 5}
+    assert of_buckets([], [5]) == {}
     assert of_buckets([10.0], []) == {}
 
 
@@ -136,8 +139,44 @@ def test_a_difference_is_what_was_added(before, more):
     assert difference(now, before) == more
 
 
-@given(before=SPREADS, more=st.integers(0, 1000))
-def test_buckets_that_are_joined_keep_their_count(before, more):
-    """As when an exponential histogram goes to a coarser scale: here, to one single bucket behind all others."""
-    joined = {2e6: sum(before.values()) + more} if before or more else {}
-    assert sum(difference(joined, before).values()) == more
+@given(before=SPREADS, now=SPREADS)
+def test_a_difference_has_as_many_values_as_there_are_more(before, now):
+    """Whatever became of the buckets meanwhile."""
+    more = sum(now.values()) - sum(before.values())
+    assert sum(difference(now, before).values()) == max(0, more)
+
+
+@given(st.lists(st.floats(1.0, 1e6), min_size=1, max_size=50), st.lists(st.floats(1.0, 1e6), max_size=50))
+def test_a_coarser_scale_keeps_what_was_counted(before, more):
+    """As an SDK does when its values need more room: the buckets of two become one."""
+    new = difference(exponential(1, [*before, *more]), exponential(3, before))
+
+    assert sum(new.values()) == len(more)
+
+
+def exponential(scale: int, values: list[float]) -> Spread:
+    places = Counter(math.ceil(math.log2(value) * 2**scale) - 1 for value in values)
+    first, last = min(places), max(places)
+    return of_exponential(scale, 0, first, [places[place] for place in range(first, last + 1)])
+
+
+def test_only_values_that_are_new_are_new_at_a_coarser_scale():
+    before = exponential(3, [10.0] * 90 + [11.0] * 10)
+    assert difference(exponential(1, [10.0] * 90 + [11.0] * 10 + [5_000.0]), before) == exponential(
+        1, [5_000.0]
+    )
+
+
+def test_an_estimated_sum_that_falls_is_no_new_beginning():
+    """Who sends no sum has one that is made up of buckets: joined ones make it smaller."""
+    memory = Memory()
+    increase(memory, b"h", "cumulative", 1, Reading(58.0, 5, {11.6: 5}, is_estimate=True), NOW)
+    new = increase(memory, b"h", "cumulative", 2, Reading(55.0, 5, {11.0: 5}, is_estimate=True), NOW)
+    assert new == Reading(0.0, 0, {})
+
+
+def test_a_told_sum_that_falls_is_a_new_beginning():
+    memory = Memory()
+    increase(memory, b"h", "cumulative", 1, Reading(58.0, 5, {11.6: 5}), NOW)
+    new = increase(memory, b"h", "cumulative", 2, Reading(20.0, 5, {4.0: 5}), NOW)
+    assert new == Reading(20.0, 5, {4.0: 5})

@@ -90,7 +90,7 @@ def test_lock_wait_is_told_by_kind():
 
 
 @pytest.mark.parametrize("window", [60, 300, 3600])
-def test_a_steady_agent_is_a_straight_line_of_at_most_120_points(window):
+def test_a_steady_agent_is_a_straight_line_of_a_bounded_number_of_points(window):
     live, step = Live(), max(1, window // 600)
     for second in range(0, 2 * window, step):
         report(live, START + second, *[10.0] * step)
@@ -98,7 +98,7 @@ def test_a_steady_agent_is_a_straight_line_of_at_most_120_points(window):
 
     charts = live.agent_charts(1, window, START + 2 * window)
 
-    assert 60 <= len(charts.times) <= 120
+    assert 60 <= len(charts.times) <= (288 if window == 86_400 else 120)
     assert charts.throughput == pytest.approx([1.0] * len(charts.times), rel=0.2)
     assert charts.memory == [100.0] * len(charts.times)
     assert charts.times[-1] + window / len(charts.times) == pytest.approx(START + 2 * window, abs=30)

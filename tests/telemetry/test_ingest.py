@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from apps.lib.redis import RedisUnavailable, async_connection, connection
+from apps.lib.redis import RedisUnavailable, connection
 from apps.telemetry import ingest
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.ingest import AgentNow, Frame, FrameAppender, Said, StreamFull
@@ -18,13 +18,26 @@ def add_all(*frames: Frame) -> list[str]:
     """In one call of the appender."""
 
     async def append() -> list[str]:
-        client = async_connection()
+        appender = FrameAppender()
         try:
-            return await FrameAppender(client).append(frames)
+            return await added(appender, *frames)
         finally:
-            await client.aclose()
+            appender.close()
 
     return asyncio.run(append())
+
+
+async def added(appender: FrameAppender, *frames: Frame) -> list[str]:
+    outcome: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+
+    def done(found: list[str] | RedisUnavailable) -> None:
+        if isinstance(found, RedisUnavailable):
+            outcome.set_exception(found)
+        else:
+            outcome.set_result(found)
+
+    appender.append(frames, done)
+    return await outcome
 
 
 def frame(seq: int, *, client: str = "c0ffee00", agent: int = 1, body: bytes | None = None, **rest) -> Frame:
@@ -144,15 +157,14 @@ def test_readings_go_to_the_same_stream_in_bounded_entries(redis_server):
 
 def test_an_event_loop_adds_many_frames_in_one_round_trip(redis_server):
     async def scenario() -> list[list[str]]:
-        client = async_connection()
+        appender = FrameAppender()
         try:
-            appender = FrameAppender(client)
             frames = [Frame(1, "w1", "builder", "c0ffee00", seq, make_body(1.0)) for seq in (1, 2, 2, 3)]
-            first = await appender.append(frames)
+            first = await added(appender, *frames)
             redis_server.client().script_flush()
-            return [first, await appender.append(frames)]
+            return [first, await added(appender, *frames)]
         finally:
-            await client.aclose()
+            appender.close()
 
     assert asyncio.run(scenario()) == [["added", "added", "duplicate", "added"], ["duplicate"] * 4]
     assert entries() == 3

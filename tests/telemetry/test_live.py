@@ -211,7 +211,7 @@ def test_the_memory_chart_adds_up_the_agents():
 
 
 @pytest.mark.parametrize("window", sorted(WINDOWS))
-def test_charts_have_equally_long_lines_of_at_most_120_points(window):
+def test_charts_have_equally_long_lines_of_a_bounded_number_of_points(window):
     live = Live()
     for second in range(0, 2 * window, max(1, window // 500)):
         report(live, START + second, sample(wait_ms=1.0, wait_kind="slot"), group=f"w{second % 3}")
@@ -227,13 +227,13 @@ def test_charts_have_equally_long_lines_of_at_most_120_points(window):
         charts.memory,
     ]
     assert {len(line) for line in lines} == {len(charts.times)}
-    assert 60 <= len(charts.times) <= 120
+    assert 60 <= len(charts.times) <= (288 if window == 86_400 else 120)
     assert sorted(charts.throughput) == ["w0", "w1", "w2"]
 
 
 @pytest.mark.parametrize("window", sorted(WINDOWS))
 def test_charts_and_sparklines_show_a_steady_rate_as_a_straight_line(window):
-    live, step = Live(), max(1, window // 600)
+    live, step = Live(), max(1, window // 2_400)
     for second in range(0, window + window // 2, step):
         report(live, START + second, *[sample()] * step * 2)
 

@@ -10,11 +10,13 @@ from apps.telemetry.domain.figures import Snapshot
 from apps.telemetry.domain.live import Live
 from apps.telemetry.domain.measured import LiveMeasures, MeasureSeries
 from apps.telemetry.domain.measures import (
+    MAX_MODELS,
     MAX_NAMES,
     MAX_SHOWN,
     Measure,
     Measured,
     add,
+    clean_model,
     clean_name,
     figures,
     measures_of,
@@ -24,7 +26,7 @@ from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.sketch import Sketch
 from apps.telemetry.domain.tally import OTHER
 from apps.telemetry.ingest import BYTES_IN, BYTES_OUT, STREAM, encode_body
-from apps.telemetry.models import AgentMeasureTotal, RollupMeasure
+from apps.telemetry.models import AgentMeasureTotal, AgentModelTotal, RollupMeasure
 from apps.telemetry.service import Telemetry
 from apps.telemetry.stream import Stream
 from tests.telemetry.factories import NUMBERS, arrive, read_off
@@ -32,8 +34,8 @@ from tests.telemetry.factories import NUMBERS, arrive, read_off
 database = pytest.mark.django_db(transaction=True)
 
 
-def a_sum(name: str, amount: float) -> Measure:
-    return Measure(name, "", "sum", amount)
+def a_sum(name: str, amount: float, **models: float) -> Measure:
+    return Measure(name, "", "sum", amount, models=models)
 
 
 def a_gauge(name: str, amount: float) -> Measure:
@@ -252,6 +254,65 @@ def test_names_are_bounded_for_good(client):
     assert totals[OTHER].amount == 120 - MAX_NAMES + 1
     assert totals["name0.0"].amount == 2000.0
     assert set(RollupMeasure.objects.values_list("name", flat=True)) == set(totals)
+
+
+def by_model(agent: int = 1) -> dict[tuple[str, str], float]:
+    rows = AgentModelTotal.objects.filter(agent=agent)
+    return {(row.model, row.name): row.amount for row in rows}
+
+
+@database
+def test_what_models_used_is_kept_for_good_and_once(client):
+    past = time.time() - 100
+    report(client, past, a_sum("tokens.input", 5, big=4, small=1), a_sum("cost_usd", 0.5, big=0.5))
+    report(client, past + 10, a_sum("tokens.input", 3, small=3), a_sum("things", 3, big=3))
+    first = started(client)
+    first.tick()
+    report(client, time.time(), a_sum("tokens.input", 2, big=2))
+    first.tick()  # and is killed here
+    started(client).finish()
+    started(client).finish()
+
+    assert by_model() == {
+        ("big", "tokens.input"): 6.0,
+        ("small", "tokens.input"): 4.0,
+        ("big", "cost_usd"): 0.5,
+    }
+
+
+@database
+def test_models_are_bounded_for_good(client):
+    past = time.time() - 100
+    for turn in range(2):
+        names = {f"m{turn}-{number}": 1.0 for number in range(MAX_MODELS)}
+        report(client, past + 20 * turn, a_sum("tokens.output", MAX_MODELS, **names))
+    started(client).tick()
+
+    found = by_model()
+    assert len(found) == MAX_MODELS + 1
+    assert found[OTHER, "tokens.output"] == MAX_MODELS
+
+
+def test_windows_leave_models_out():
+    """Hundreds of stretches of each agent are in memory."""
+    live = LiveMeasures()
+    live.add(1_000.0, 1, measures_of([a_sum("tokens.input", 5, big=5)]))
+    series = live._agents[1]
+    assert all(measured.models is None for _, found in series._rings[10] for measured in found.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "cleaned"),
+    [
+        ("claude-sonnet-4-5[1m]", "claude-sonnet-4-5[1m]"),
+        ("Anthropic/Claude Opus", "anthropic/claude_opus"),
+        ("<script>", "script"),
+        ("", OTHER),
+        ("m" * 100, "m" * 64),
+    ],
+)
+def test_names_of_models_are_cleaned(name, cleaned):
+    assert clean_model(name) == cleaned
 
 
 @database

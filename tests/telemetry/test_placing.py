@@ -1,11 +1,13 @@
 """A sample counts when it ended, unless its clock can't be right."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.telemetry.domain.live import Live
-from apps.telemetry.domain.placing import EARLY_SECONDS, LATE_SECONDS, placed
+from apps.telemetry.domain.placing import EARLY_SECONDS, LATE_SECONDS, Placing, placed
 from apps.telemetry.domain.subjects import Labels
 from tests.telemetry.factories import make_sample
 
@@ -69,3 +71,22 @@ def test_figures_tell_how_many_were_corrected():
         snapshot.totals.corrected == snapshot.agents[1].corrected == snapshot.groups["wave:w1"].corrected == 2
     )
     assert snapshot.totals.operations == 3
+
+
+@given(st.lists(st.lists(st.floats(ARRIVAL - 400, ARRIVAL + 10), max_size=6), max_size=6))
+def test_frames_that_are_placed_together_count_like_each_alone(frames):
+    arrivals = [ARRIVAL + number / 100 for number in range(len(frames))]
+    made = [[make_sample(10.0, end=end) for end in ends] for ends in frames]
+    together, alone = Placing(), Counter()
+
+    for samples, arrival in zip(made, arrivals, strict=True):
+        together.add(samples, arrival)
+        for second, tally in placed(samples, arrival).items():
+            alone[second] += tally.operations
+            alone["corrected"] += tally.corrected
+
+    found = together.tallies()
+    assert {second: tally.operations for second, tally in found.items()} == {
+        second: count for second, count in alone.items() if second != "corrected"
+    }
+    assert sum(tally.corrected for tally in found.values()) == alone["corrected"]

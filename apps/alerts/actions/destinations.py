@@ -10,13 +10,14 @@ from apps.alerts.actions.deliver import give_out
 from apps.alerts.domain.addresses import BadAddress, scheme_of
 from apps.alerts.domain.rules import Severity
 from apps.alerts.exceptions import AlertRefused
-from apps.alerts.models import Delivery, Destination
+from apps.alerts.models import Delivery, DeliveryState, Destination
 from apps.alerts.sending import check_address
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import Actor, Role
 from apps.lib.questions import Ask, here
 
 MOST_DESTINATIONS = 50
+SWITCHED_OFF = "its destination was switched off"
 
 
 def add_destination(
@@ -39,8 +40,8 @@ def add_destination(
 
 
 def refuse_bad(name: str, url: str, least: str) -> None:
-    if not 1 <= len(name) <= 80:
-        raise AlertRefused("A destination's name has 1 to 80 characters.")
+    if not 1 <= len(name) <= 80 or not name.isprintable():
+        raise AlertRefused("A destination's name has 1 to 80 characters on one line.")
     if least not in list(Severity):
         raise AlertRefused(f"The least severity is one of {', '.join(Severity)}.")
     if Destination.objects.count() >= MOST_DESTINATIONS:
@@ -60,10 +61,16 @@ def understood(url: str) -> str:
 
 
 @transaction.atomic
-def switch_destination(*, destination: Destination, enabled: bool, actor: Actor) -> Destination:
+def switch_destination(
+    *, destination: Destination, enabled: bool, actor: Actor, now: datetime
+) -> Destination:
+    """What still waits to be told to one that is switched off isn't told any more."""
     require(actor, Role.ADMIN, "switch destinations")
     if Destination.objects.filter(pk=destination.pk, enabled=not enabled).update(enabled=enabled):
         word = "on" if enabled else "off"
+        if not enabled:
+            waiting = destination.deliveries.filter(state=DeliveryState.WAITING)
+            waiting.update(state=DeliveryState.FAILED, due_at=None, done_at=now, problem=SWITCHED_OFF)
         record(
             Fact(
                 "destination.switched", actor, f"{destination.name} switched {word}", subject=destination.name

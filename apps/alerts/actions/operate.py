@@ -10,6 +10,7 @@ from apps.alerts.exceptions import AlertRefused
 from apps.alerts.models import FIRING_STATES, Alert, AlertState, Rule, Silence
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import Actor, Role
+from apps.lib.text import plain_text
 
 LONGEST_SILENCE = timedelta(days=30)
 
@@ -75,7 +76,7 @@ def begin_silence(
         rule=rule,
         subject_id=subject_id,
         subject=subject,
-        reason=reason[:200],
+        reason=plain_text(reason, 200),
         begun_by=str(actor)[:150],
         begun_at=now,
         until=now + timedelta(seconds=seconds),

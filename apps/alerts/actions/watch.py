@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.alerts.domain.evaluation import Transition, Verdict
 from apps.alerts.domain.rules import DEFAULTS, RuleSpec
@@ -131,8 +131,19 @@ def note_values(transitions: Iterable[Transition], alerts: Mapping[int, Alert], 
         if alert.rule.spec.is_worse(value, alert.worst):
             alert.worst = value
         rows.append(alert)
-    Alert.objects.bulk_update(rows, ["value", "worst", "seen_at"], batch_size=200)
+    write_values(rows)
     AlertPoint.objects.bulk_create(points)
+
+
+def write_values(alerts: Sequence[Alert]) -> None:
+    """As bulk_update would, which takes a second for 2,000 alerts: too long for what is done every two."""
+    table = connection.ops.quote_name(Alert._meta.db_table)
+    moment = connection.ops.adapt_datetimefield_value
+    rows = [(alert.value, alert.worst, moment(alert.seen_at), alert.pk) for alert in alerts]
+    if rows:
+        with connection.cursor() as cursor:
+            sql = f"UPDATE {table} SET value = %s, worst = %s, seen_at = %s WHERE id = %s"  # noqa: S608
+            cursor.executemany(sql, rows)
 
 
 def is_time_for_a_point(alert: Alert, now: datetime) -> bool:

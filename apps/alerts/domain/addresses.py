@@ -46,6 +46,8 @@ def scheme_of(url: str) -> str:
         raise BadAddress("An address looks like jsons://example.org/hook or slack://TOKEN_A/TOKEN_B/TOKEN_C.")
     if len(url) > MOST_CHARACTERS:
         raise BadAddress(f"An address has at most {MOST_CHARACTERS} characters.")
+    if not url.isprintable():
+        raise BadAddress("An address is one line, without control characters.")
     if scheme.lower() not in SCHEMES:
         raise BadAddress(f"Addresses of this kind aren't allowed: take one of {', '.join(SCHEMES)}.")
     return scheme.lower()

@@ -69,7 +69,10 @@ CARDS: dict[str, Card] = {
     ),
     "coordination_overhead": Card(
         "Much of the operation time goes into coordination instead of work.",
-        (Step("Batch more, poll less, and use fewer agents on one part of the repository.", "waves"),),
+        (
+            Step("See who waits longest for others, and for what.", "waiting"),
+            Step("Batch more, poll less, and use fewer agents on one part of the repository.", "waves"),
+        ),
     ),
     "auto_resolution": Card(
         "Changes conflict in ways that only a person can resolve.",
@@ -96,11 +99,11 @@ CARDS: dict[str, Card] = {
         ),
     ),
     "heartbeat_age": Card(
-        "Nothing is heard of the host: its `runhost` process ended, the machine is down or doesn't reach the database. "
-        "Its agents may run on; nobody looks after them.",
+        "Nothing is heard of the host: its process (“manage.py runhost”) ended, the machine is down or doesn't reach "
+        "the database. Its agents may run on; nobody looks after them.",
         (
             Step("See when it was heard of last.", "hosts"),
-            Step("Start `manage.py runhost` there: it finds its agents again."),
+            Step("Start “manage.py runhost” there: it finds its agents again."),
             Step("Give the host no new agents until it is back.", "host"),
         ),
     ),
@@ -122,7 +125,6 @@ CARDS: dict[str, Card] = {
 }
 
 
-def acts_of(metric: str, scope: str) -> set[str]:
-    """What the card of this metric offers for a subject of this scope."""
-    named = {step.act for step in CARDS[metric].steps if step.act}
-    return {act for act in named if act not in list(Scope) or act == scope}
+def steps_for(metric: str, scope: str) -> tuple[Step, ...]:
+    """The card's steps for an alert of this scope: those about another kind of subject are left out."""
+    return tuple(step for step in CARDS[metric].steps if step.act not in list(Scope) or step.act == scope)

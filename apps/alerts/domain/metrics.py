@@ -22,7 +22,8 @@ class Metric:
     has_producer: bool = True
 
 
-_WORKING = (Scope.YARD, Scope.AGENT)
+_WORKING = (Scope.YARD, Scope.WAVE, Scope.HOST, Scope.AGENT)
+_TOGETHER = (Scope.YARD, Scope.WAVE, Scope.HOST)
 
 METRICS: dict[str, Metric] = {
     metric.key: metric
@@ -31,8 +32,8 @@ METRICS: dict[str, Metric] = {
         Metric("latency_p99", "Latency p99", "ms", _WORKING),
         Metric("error_rate", "Errors", "%", _WORKING),
         Metric("lock_wait", "Lock wait", "%", _WORKING),
-        Metric("distribution_variance", "Distribution variance", "", (Scope.YARD,)),
-        Metric("coordination_overhead", "Coordination overhead", "%", (Scope.YARD,)),
+        Metric("distribution_variance", "Distribution variance", "", _TOGETHER),
+        Metric("coordination_overhead", "Coordination overhead", "%", _WORKING),
         Metric("auto_resolution", "Auto-resolution", "%", (Scope.YARD,), has_producer=False),
         Metric("memory_used", "Memory", "%", (Scope.AGENT, Scope.HOST)),
         Metric("disk_used", "Disk", "%", (Scope.HOST,)),

@@ -1,6 +1,5 @@
 """Rules as data: when is a value too high or too low, for how long, and how bad is that?"""
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -64,19 +63,21 @@ def check(rule: RuleSpec) -> None:
     if metric is None:
         raise BadRule(f"There is no metric “{rule.metric}”: it is one of {', '.join(METRICS)}.")
     if rule.scope not in metric.scopes:
-        raise BadRule(f"{metric.title} has values by {' and '.join(metric.scopes)}, not by “{rule.scope}”.")
+        raise BadRule(
+            f"{metric.title} has values by {', '.join(metric.scopes)}; there are none by “{rule.scope}”."
+        )
     _choose(rule.comparison, Comparison, "comparison")
     _choose(rule.severity, Severity, "severity")
     for word, value in (("threshold", rule.threshold), ("resolve threshold", rule.resolve_threshold)):
-        if not math.isfinite(value) or abs(value) > HIGHEST:
-            raise BadRule(f"The {word} must be a number, below {HIGHEST:.0e}.")
+        if not 0 <= value <= HIGHEST:  # no metric is ever below; NaN is neither
+            raise BadRule(f"The {word} must be a number from 0 to {HIGHEST:.0e}.")
     if not 0 <= rule.for_seconds <= LONGEST_FOR:
-        raise BadRule(f"The duration is from 0 to {LONGEST_FOR} seconds.")
+        raise BadRule(f"The duration is from 0 to {LONGEST_FOR} seconds, which is a day.")
     if rule.is_beyond(rule.resolve_threshold):
-        side = "above" if rule.comparison == Comparison.ABOVE else "below"
+        side, most = ("above", "most") if rule.comparison == Comparison.ABOVE else ("below", "least")
         raise BadRule(
-            f"The resolve threshold {rule.resolve_threshold:g} lies {side} the threshold {rule.threshold:g}: "
-            "the alert would be over while the rule still holds."
+            f"The resolve threshold {rule.resolve_threshold:g} lies {side} the threshold {rule.threshold:g}: the alert "
+            f"would be over while the rule still holds. Take {rule.threshold:g} at {most}."
         )
 
 
@@ -133,7 +134,8 @@ def _below(
 _I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 _YARD, _AGENT, _HOST, _WAVE = Scope.YARD, Scope.AGENT, Scope.HOST, Scope.WAVE
 
-# The yard's own. Operators change their thresholds, durations and severities, or switch them off.
+# The yard's own. Operators change most of it, or switch them off. Rules on ages have a duration too: a machine that
+# was asleep, or a wave that was paused, gets a moment to be heard of again.
 DEFAULTS: tuple[RuleSpec, ...] = (
     _above(_W, "slow", "Operations are slow", "latency_p95", _YARD, 100, 90, 60),
     _above(_C, "very-slow", "Some operations take very long", "latency_p99", _YARD, 1000, 900, 60),
@@ -146,8 +148,8 @@ DEFAULTS: tuple[RuleSpec, ...] = (
     _below(_W, "auto-resolution", "Many conflicts need a person", "auto_resolution", _YARD, 80, 85, 300),
     _above(_W, "errors", "Operations fail", "error_rate", _YARD, 5, 4, 60),
     _above(_W, "lock-wait", "Agents wait for locks", "lock_wait", _YARD, 10, 8, 60),
-    _above(_W, "silent-agent", "An agent is silent", "output_age", _AGENT, 600, 60, 0),
-    _above(_C, "lost-host", "A host gives no heartbeat", "heartbeat_age", _HOST, 10, 5, 0),
+    _above(_W, "silent-agent", "An agent is silent", "output_age", _AGENT, 600, 60, 60),
+    _above(_C, "lost-host", "A host gives no heartbeat", "heartbeat_age", _HOST, 10, 5, 5),
     _above(_C, "disk", "A disk is nearly full", "disk_used", _HOST, 90, 88, 30),
-    _above(_W, "stuck-wave", "A wave is stuck", "step_age", _WAVE, 600, 60, 0),
+    _above(_W, "stuck-wave", "A wave is stuck", "step_age", _WAVE, 600, 60, 60),
 )

@@ -13,14 +13,24 @@ from apps.console import display
 from apps.console.agents.facts import facts_of
 from apps.console.agents.numbers import numbers_of
 from apps.console.agents.rows import ROW_FIELDS, VERBS, word_of
-from apps.console.agents.selection import FIGURE_SORTS, by_figure, chips, in_order, is_filtered, matching
+from apps.console.agents.selection import (
+    FIGURE_SORTS,
+    by_cost,
+    by_figure,
+    chips,
+    in_order,
+    is_filtered,
+    matching,
+)
 from apps.console.agents.table import table_of
 from apps.console.charts import agent_chart_data
 from apps.console.moment import Moment, count_states
-from apps.console.regions import Fragment, Region, View
+from apps.console.regions import COUNTS, Fragment, Region, View
+from apps.console.spending.card import spending_card
 from apps.events.models import Event
 from apps.fleet.domain.outcome import outcome_of
 from apps.fleet.models import Agent
+from apps.fleet.spending import ledger_of
 from apps.lib.text import plain_text
 
 PAGE = 100
@@ -36,7 +46,8 @@ def agents_table(view: View, moment: Moment) -> Fragment:
 def agents_fragment(view: View, moment: Moment, counts: Counter[str], *, short: bool) -> Fragment:
     """A page of the agents that match, with its rows as parts."""
     rows, shown = page_of(Agent.objects.filter(matching(view)), view, moment)
-    table = table_of(rows, view, moment, short=short)
+    ledger = ledger_of(Agent.objects.filter(pk__in=[agent.pk for agent in rows]))
+    table = table_of(rows, view, moment, ledger, short=short)
     tools = render_to_string("console/chips.html", {"chips": chips(counts, view), "query": kept(view)})
     context = {
         "view": view,
@@ -60,8 +71,12 @@ def kept(view: View, *more: str) -> QueryDict:
 def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> tuple[list[Agent], Page[Any]]:
     """The rows of the page that the view asks for, in its order, and that page's place among the others."""
     sort = view.get("sort")
-    if sort in FIGURE_SORTS:
-        order = by_figure(sort, moment.snapshot(view.window), set(agents.values_list("pk", flat=True)))
+    if sort in FIGURE_SORTS or sort == "cost":
+        pks = set(agents.values_list("pk", flat=True))
+        is_cost = sort == "cost"
+        order = (
+            by_cost(ledger_of(agents), pks) if is_cost else by_figure(sort, moment.snapshot(view.window), pks)
+        )
         page = Paginator(order, PAGE).get_page(view.page)
         rows = Agent.objects.only(*ROW_FIELDS).in_bulk(list(page))
         return [rows[pk] for pk in page if pk in rows], page
@@ -71,15 +86,15 @@ def page_of(agents: QuerySet[Agent], view: View, moment: Moment) -> tuple[list[A
     return list(found), found
 
 
-def agent_of(view: View) -> Agent:
-    agent = Agent.objects.select_related("host").defer("prompt").filter(pk=int(view.get("pk") or 0)).first()
+def agent_of(view: View, moment: Moment) -> Agent:
+    agent = moment.agent(int(view.get("pk") or 0))
     if agent is None:
         raise Http404("There is no such agent.")
     return agent
 
 
 def agent_head(view: View, moment: Moment) -> Fragment:
-    agent = agent_of(view)
+    agent = agent_of(view, moment)
     sign, tone = display.STATE_SIGNS[outcome_of(agent.state, agent.desired)]
     context = {
         "view": view,
@@ -95,12 +110,12 @@ def agent_head(view: View, moment: Moment) -> Fragment:
 
 
 def agent_facts(view: View, moment: Moment) -> Fragment:
-    context = {"view": view, "facts": facts_of(agent_of(view))}
+    context = {"view": view, "facts": facts_of(agent_of(view, moment))}
     return Fragment.simple(render_to_string("console/agents/facts.html", context))
 
 
 def agent_charts(view: View, moment: Moment) -> Fragment:
-    agent = agent_of(view)
+    agent = agent_of(view, moment)
     data = agent_chart_data(
         moment.agent_charts(agent.pk, view.window), agent.memory_budget_mb, moment.p95_target
     )
@@ -108,8 +123,13 @@ def agent_charts(view: View, moment: Moment) -> Fragment:
 
 
 def agent_numbers(view: View, moment: Moment) -> Fragment:
-    context = {"view": view, "numbers": numbers_of(agent_of(view), view, moment)}
+    context = {"view": view, "numbers": numbers_of(agent_of(view, moment), view, moment)}
     return Fragment.simple(render_to_string("console/agents/numbers.html", context))
+
+
+def agent_spending(view: View, moment: Moment) -> Fragment:
+    agent = agent_of(view, moment)
+    return spending_card(view, moment.spending(agent), Agent.objects.filter(pk=agent.pk))
 
 
 def agent_events(view: View, moment: Moment) -> Fragment:
@@ -128,7 +148,8 @@ REGIONS = (
     ),
     Region("agent_head", agent_head, ("pk",), CHANGES),
     Region("agent_facts", agent_facts, ("pk",), CHANGES),
-    Region("agent_numbers", agent_numbers, ("window", "pk"), CHANGES | {"telemetry"}),
+    Region("agent_numbers", agent_numbers, ("window", "pk"), CHANGES | {"telemetry", COUNTS}),
     Region("agent_charts", agent_charts, ("window", "pk"), frozenset({"telemetry"})),
+    Region("agent_spending", agent_spending, ("pk",), CHANGES | {"telemetry"}),
     Region("agent_events", agent_events, ("pk",), CHANGES),
 )

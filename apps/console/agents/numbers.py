@@ -4,9 +4,9 @@ from apps.console import display
 from apps.console.agents.rows import HIGH_MEMORY_PCT, HIGH_WAIT_PCT, is_met
 from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
+from apps.console.spending.numbers import cost
 from apps.console.tiles import Number
 from apps.fleet.models import Agent
-from apps.telemetry.queries import Spent, spent
 from apps.telemetry.snapshot import AgentFigures
 
 NO_SAMPLES = "no samples in this span"
@@ -22,7 +22,7 @@ def numbers_of(agent: Agent, view: View, moment: Moment) -> list[Number]:
         lock_wait(figures),
         memory(agent, figures),
         errors(figures),
-        cost(agent),
+        cost(moment.spending(agent)),
     ]
 
 
@@ -78,15 +78,3 @@ def errors(figures: AgentFigures | None) -> Number:
     induced = f" · {display.number(figures.induced)} on purpose" if figures.induced else ""
     note = f"of {display.number(figures.operations)} operations{induced}"
     return Number("Errors", "", display.number(figures.errors), "", note, "bad" if figures.errors else "")
-
-
-def cost(agent: Agent) -> Number:
-    """What its output says; what it measured itself where that says nothing, or nothing yet."""
-    told: Agent | Spent = agent
-    if agent.cost_usd is None and not agent.tokens_out:
-        told = spent(agent.pk)
-    if told.cost_usd is None and not told.tokens_out:
-        return Number("Cost", "", display.NONE, "", "it reports none")
-    tokens = f"{display.number(told.tokens_in)} tokens in · {display.number(told.tokens_out)} out"
-    value = display.NONE if told.cost_usd is None else f"{told.cost_usd:.2f}"
-    return Number("Cost", "", value, "$", "so far" if told.tokens_out is None else tokens)

@@ -6,6 +6,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 
 from apps.console.regions import View
 from apps.fleet.models import LIVE, UNSTARTED, Agent, State
+from apps.fleet.spending import Ledger
 from apps.telemetry.snapshot import AgentFigures, Snapshot
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -26,6 +27,7 @@ SORTS = {
     "wait": "Lock wait",
     "memory": "Memory",
     "errors": "Errors",
+    "cost": "Cost",
 }
 FIGURE_SORTS = ("throughput", "p95", "wait", "memory", "errors")
 
@@ -91,6 +93,11 @@ def figure_of(sort: str, figures: AgentFigures) -> float:
         "errors": figures.errors,
     }
     return values[sort] or 0.0
+
+
+def by_cost(ledger: Ledger, pks: set[int]) -> list[int]:
+    """Who cost most first; those who told of no cost last, newest first."""
+    return sorted(pks, key=lambda pk: (-(ledger.of(pk).cost_usd or 0.0), -pk))
 
 
 def by_figure(sort: str, snapshot: Snapshot | None, pks: set[int]) -> list[int]:

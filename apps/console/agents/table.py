@@ -10,6 +10,7 @@ from apps.console.agents.rows import row_html, row_id, row_of
 from apps.console.moment import Moment
 from apps.console.regions import View
 from apps.fleet.models import Agent
+from apps.fleet.spending import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,15 @@ class Table:
         return render_to_string("console/agents/table.html", {"rows": rows, "acts": self.acts})
 
 
-def table_of(agents: Iterable[Agent], view: View, moment: Moment, *, short: bool = False) -> Table:
+def table_of(
+    agents: Iterable[Agent], view: View, moment: Moment, ledger: Ledger, *, short: bool = False
+) -> Table:
     """`short`: the agents' names without their wave, for a table that stands in that wave's card."""
     snapshot = moment.snapshot(view.window)
     figures = snapshot.agents if snapshot else {}
     rows = {}
     for agent in agents:
         label = agent.short_name if short else agent.name
-        rows[row_id(agent.pk)] = row_html(
-            row_of(agent, figures.get(agent.pk), label, moment.p95_target), view.acts
-        )
+        row = row_of(agent, figures.get(agent.pk), label, moment.p95_target, ledger.of(agent.pk))
+        rows[row_id(agent.pk)] = row_html(row, view.acts)
     return Table(rows, view.acts)

@@ -52,7 +52,10 @@ def agents(request: HttpRequest) -> HttpResponse:
 @require_safe
 def agent(request: HttpRequest, pk: int) -> HttpResponse:
     shown = get_object_or_404(Agent, pk=pk)
-    regions = ("agent_head", "agent_facts", "agent_numbers", "agent_charts", "agent_events")
+    regions = (
+        *("agent_head", "agent_facts", "agent_numbers"),
+        *("agent_charts", "agent_spending", "agent_events"),
+    )
     start = epoch_of(request, shown)
     return page(
         request,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from apps.alerts.domain.cards import CARDS
+from apps.alerts.domain.cards import steps_for
 from apps.alerts.domain.metrics import Scope
 from apps.alerts.models import Alert
 from apps.console import links
@@ -42,15 +42,17 @@ class Advice:
 def advice_of(alert: Alert, *, acts: bool) -> list[Advice]:
     own = own_offers(alert, acts=acts)
     found = []
-    for step in CARDS[alert.rule.metric].steps:
-        if step.act in list(Scope):
-            if step.act == alert.scope:
-                found.append(Advice(step.text, own))
-                own = own[:1]  # the buttons once; further steps link to the subject
+    steps = steps_for(alert.rule.metric, alert.scope)
+    for step in steps:
+        if step.act == alert.scope:
+            found.append(Advice(step.text, own))
+            own = own[:1]  # the buttons once; further steps link to the subject
         elif step.act:
             found.append(Advice(step.text, [Offer(*LINKS[step.act])]))
         else:
             found.append(Advice(step.text, []))
+    if alert.scope != Scope.YARD and alert.scope not in {step.act for step in steps}:
+        found.append(Advice(f"This {alert.scope} alone: look at it, and hold it back meanwhile.", own))
     return found
 
 

@@ -1,10 +1,11 @@
 """Rules as forms: text fields in, changes or a rule out."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from apps.alerts.actions.rules import DEFAULT_KEYS
+from apps.alerts.actions.rules import BY_KEY
 from apps.alerts.domain.metrics import METRICS
 from apps.alerts.domain.rules import Comparison, RuleSpec
 from apps.alerts.exceptions import AlertRefused
@@ -12,6 +13,7 @@ from apps.alerts.models import Rule
 from apps.console.alerts.rows import SEVERITY_SIGNS
 
 MOST_DIGITS = 20
+THOUSANDS = re.compile(r"-?[1-9]\d{0,2}(,\d{3})+")  # with a decimal comma it would be a thousandth
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +23,26 @@ class Line:
     tone: str
     data: str  # what it had values for at the last evaluation
     is_own: bool  # one of the yard's
+    is_changed: bool  # and not as it came
+    scopes: tuple[str, ...]
 
 
 def rule_lines(rules: Iterable[Rule]) -> list[Line]:
-    return [
-        Line(rule, *SEVERITY_SIGNS[rule.severity], data_of(rule), rule.key in DEFAULT_KEYS) for rule in rules
-    ]
+    return [line_of(rule) for rule in rules]
+
+
+def line_of(rule: Rule) -> Line:
+    sign, tone = SEVERITY_SIGNS.get(rule.severity, ("●", "quiet"))
+    own, metric = BY_KEY.get(rule.key), METRICS.get(rule.metric)
+    return Line(
+        rule=rule,
+        sign=sign,
+        tone=tone,
+        data=data_of(rule),
+        is_own=own is not None,
+        is_changed=own is not None and rule.spec != own,
+        scopes=metric.scopes if metric else (),
+    )
 
 
 def data_of(rule: Rule) -> str:
@@ -39,11 +55,13 @@ def data_of(rule: Rule) -> str:
 
 
 def number(post: Mapping[str, str], name: str) -> float:
-    text = post.get(name, "").strip().replace(",", ".")
+    text, word = post.get(name, "").strip()[: MOST_DIGITS + 1], name.replace("_", " ")
+    if THOUSANDS.fullmatch(text):
+        raise AlertRefused(f"The {word} “{text}” may be two numbers: write it without a comma.")
     try:
-        return float(text[:MOST_DIGITS])
+        return float(text.replace(",", "."))
     except ValueError:
-        raise AlertRefused(f"The {name.replace('_', ' ')} “{text[:MOST_DIGITS]}” is no number.") from None
+        raise AlertRefused(f"The {word} “{text}” is no number: write one as in 2.5 or 100.") from None
 
 
 def seconds(post: Mapping[str, str]) -> int:
@@ -60,6 +78,11 @@ def rule_changes(post: Mapping[str, str]) -> dict[str, Any]:
         "for_seconds": seconds(post),
         "severity": post.get("severity", ""),
     }
+
+
+def rule_edits(post: Mapping[str, str]) -> dict[str, Any]:
+    """Changes of a rule that exists. Its scope is asked for where there is a choice."""
+    return rule_changes(post) | ({"scope": post["scope"]} if "scope" in post else {})
 
 
 def spec_of(post: Mapping[str, str]) -> RuleSpec:

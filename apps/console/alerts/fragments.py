@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 
 from apps.alerts.models import Alert, AlertState, Delivery, Destination, Silence
 from apps.alerts.queries import silenced, watch_is_dead
-from apps.console.alerts.around import chart_data, concerned
+from apps.console.alerts.around import chart_data, concerned, is_ranked
 from apps.console.alerts.rows import in_order, line_of, lines_of
 from apps.console.moment import Moment
 from apps.console.regions import Fragment, Region, View
@@ -68,7 +68,7 @@ def alert_charts(view: View, moment: Moment) -> Fragment:
 
 def alert_agents(view: View, moment: Moment) -> Fragment:
     alert = alert_of(view)
-    context = {"view": view, "agents": concerned(alert, moment), "alert": alert}
+    context = {"view": view, "agents": concerned(alert, moment), "is_ranked": is_ranked(alert)}
     return Fragment.simple(render_to_string("console/alerts/agents.html", context))
 
 

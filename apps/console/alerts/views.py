@@ -10,7 +10,7 @@ from apps.access.exceptions import NotAllowed
 from apps.access.roles import actor_for
 from apps.alerts.actions import destinations as destination_actions
 from apps.alerts.actions import operate
-from apps.alerts.actions.rules import edit_rule, make_rule, remove_rule
+from apps.alerts.actions.rules import edit_rule, make_rule, remove_rule, reset_rule
 from apps.alerts.domain.addresses import SCHEMES
 from apps.alerts.domain.cards import CARDS
 from apps.alerts.domain.metrics import METRICS
@@ -20,7 +20,7 @@ from apps.alerts.models import Alert, Destination, Rule, Silence
 from apps.console import links
 from apps.console.alerts.around import chart_of
 from apps.console.alerts.card import advice_of
-from apps.console.alerts.forms import rule_changes, rule_lines, spec_of
+from apps.console.alerts.forms import rule_edits, rule_lines, spec_of
 from apps.console.alerts.rows import history_href
 from apps.console.moment import Moment
 from apps.console.pages import act, now, page, refused, role_in
@@ -102,16 +102,18 @@ def rule_do(request: HttpRequest, key: str, verb: str) -> HttpResponse:
         if verb == "remove":
             remove_rule(rule=rule, actor=actor, now=now())
             return f"Rule {key} is removed."
+        if verb == "reset":
+            return f"Rule {key} is as it came: {reset_rule(rule=rule, actor=actor, now=now()).words}."
         if verb == "silence":
             operate.silence_rule(rule=rule, seconds=HOUR, actor=actor, now=now())
             return f"Rule {key} is silenced for 1 h."
         changes: dict[str, Any] = (
-            {"enabled": verb == "on"} if verb in {"on", "off"} else rule_changes(request.POST)
+            {"enabled": verb == "on"} if verb in {"on", "off"} else rule_edits(request.POST)
         )
         changed = edit_rule(rule=rule, actor=actor, now=now(), **changes)
         return f"Rule {key}: {changed.words}." if changed.enabled else f"Rule {key} is off."
 
-    if verb not in {"edit", "on", "off", "remove", "silence"}:
+    if verb not in {"edit", "on", "off", "remove", "reset", "silence"}:
         return HttpResponse(status=404)
     return act(request, deed, RULES)
 
@@ -204,7 +206,7 @@ def test(row: Destination, actor: Actor) -> str:
 
 
 def switch(row: Destination, actor: Actor, *, enabled: bool) -> str:
-    destination_actions.switch_destination(destination=row, enabled=enabled, actor=actor)
+    destination_actions.switch_destination(destination=row, enabled=enabled, actor=actor, now=now())
     return f"{row.name} is told of alerts again." if enabled else f"{row.name} is told of nothing."
 
 

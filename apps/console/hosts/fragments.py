@@ -7,10 +7,12 @@ from django.db.models import Count, Q
 from django.template.loader import render_to_string
 
 from apps.capacity.limits import configured_limits
-from apps.console import display
+from apps.console import display, groups
 from apps.console.moment import Moment
-from apps.console.regions import Fragment, Region, View
+from apps.console.regions import WINDOW_WORDS, Fragment, Region, View
+from apps.console.tiles import Number
 from apps.fleet.models import LIVE, UNSTARTED, Agent, Host
+from apps.telemetry.domain.figures import GroupFigures
 
 # Percent of 10 s in which something waited. Agents that build keep CPUs busy; memory is what admission looks at.
 PRESSURE_HIGH = {"Memory": 20.0, "CPU": 80.0, "I/O": 50.0}
@@ -38,12 +40,30 @@ class Card:
     agents: list[tuple[str, int]] = field(default_factory=list)
     programs: str = ""
     presets_problem: str = ""
+    strip: list[Number] = field(default_factory=list)
 
 
 def hosts_list(view: View, moment: Moment) -> Fragment:
     counts = counts_by_host()
-    cards = [card_of(host, counts.get(host.pk, {}), moment.now) for host in moment.hosts]
-    return Fragment.simple(render_to_string("console/hosts/region.html", {"view": view, "cards": cards}))
+    snapshot, span = moment.snapshot(view.window), WINDOW_WORDS[view.window_word]
+    cards = []
+    for host in moment.hosts:
+        figures = strip_of(groups.group_of(snapshot, "host", host.name), span)
+        cards.append(card_of(host, counts.get(host.pk, {}), moment.now, figures))
+    context = {"view": view, "cards": cards, "span": span}
+    return Fragment.simple(render_to_string("console/hosts/region.html", context))
+
+
+def strip_of(group: GroupFigures | None, span: str) -> list[Number]:
+    """Of the agents that were heard of from there; empty where none was."""
+    if group is None:
+        return []
+    return [
+        groups.throughput(group, span),
+        groups.lock_wait(group),
+        groups.errors(group),
+        groups.coordination(group),
+    ]
 
 
 def counts_by_host() -> dict[int, dict[str, int]]:
@@ -52,7 +72,7 @@ def counts_by_host() -> dict[int, dict[str, int]]:
     return {host: {"live": live, "to start": to_start} for host, live, to_start in rows}
 
 
-def card_of(host: Host, counts: dict[str, int], now: datetime) -> Card:
+def card_of(host: Host, counts: dict[str, int], now: datetime, figures: list[Number]) -> Card:
     health = host.health(now)
     sign, tone = display.HEALTH_SIGNS[health]
     return Card(
@@ -65,6 +85,7 @@ def card_of(host: Host, counts: dict[str, int], now: datetime) -> Card:
         agents=[(word, counts.get(word, 0)) for word in ("live", "to start")],
         programs=programs_text((host.equipment or {}).get("programs", {})),
         presets_problem=(host.equipment or {}).get("presets_problem", ""),
+        strip=figures,
     )
 
 
@@ -131,4 +152,4 @@ def pressure_meter(word: str, value: float | None) -> Meter:
     return Meter(f"{word} pressure", f"{value:.1f} % of 10 s", display.share(value, 100.0), tone)
 
 
-REGIONS = (Region("hosts_list", hosts_list, (), frozenset({"host", "agent"})),)
+REGIONS = (Region("hosts_list", hosts_list, ("window",), frozenset({"host", "agent", "telemetry"})),)

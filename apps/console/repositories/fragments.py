@@ -4,12 +4,16 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.template.loader import render_to_string
 
+from apps.console import groups
 from apps.console.moment import Moment
 from apps.console.regions import Fragment, Region, View
+from apps.console.tiles import Number
+from apps.telemetry.domain.figures import GroupFigures
 from apps.waves.models import OPEN
 from apps.workspaces.models import Repository, RepositoryState
 
 PAGE = 50
+CHANGES = frozenset({"repository", "wave", "telemetry"})
 SIGNS = {
     RepositoryState.CLONING: ("◔", "warn"),
     RepositoryState.READY: ("●", "good"),
@@ -22,9 +26,28 @@ def repositories_list(view: View, moment: Moment) -> Fragment:
         wave_count=Count("waves"), open_count=Count("waves", filter=Q(waves__state__in=OPEN))
     )
     shown = Paginator(rows, PAGE).get_page(view.page)
-    lines = [(row, *SIGNS[RepositoryState(row.state)]) for row in shown]
-    context = {"view": view, "lines": lines, "page": shown, "query": view.keep()}
+    snapshot = moment.snapshot(view.window)
+    lines = [
+        (
+            row,
+            *SIGNS[RepositoryState(row.state)],
+            figures_of(groups.group_of(snapshot, "repository", row.name)),
+        )
+        for row in shown
+    ]
+    context = {"view": view, "lines": lines, "page": shown, "query": view.keep("window")}
+    context["heads"] = figures_of(None)
     return Fragment.simple(render_to_string("console/repositories/region.html", context))
 
 
-REGIONS = (Region("repositories_list", repositories_list, ("page",), frozenset({"repository", "wave"})),)
+def figures_of(group: GroupFigures | None) -> list[Number]:
+    """Of the agents that worked on it in the window."""
+    return [
+        groups.throughput(group, ""),
+        groups.lock_wait(group),
+        groups.errors(group),
+        groups.coordination(group),
+    ]
+
+
+REGIONS = (Region("repositories_list", repositories_list, ("window", "page"), CHANGES),)

@@ -10,6 +10,8 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 
 from apps.console import display, links
+from apps.console.spending.numbers import price_or_tokens, token_words
+from apps.fleet.domain.spending import NOTHING_TOLD, Spending
 from apps.lib.text import plain_text
 from apps.waves.domain.progress import Progress
 from apps.waves.models import Wave, WaveState
@@ -83,7 +85,7 @@ def head_template() -> Template:
     return get_template("console/waves/head.html").template  # type: ignore[attr-defined]
 
 
-def head_context(wave: Wave, progress: Progress, acts: bool) -> dict[str, Any]:
+def head_context(wave: Wave, progress: Progress, acts: bool, spending: Spending) -> dict[str, Any]:
     sign, tone = display.WAVE_SIGNS[wave.state]
     can_retry = wave.can("retry") and progress.failed + progress.lost > 0
     return {
@@ -98,13 +100,15 @@ def head_context(wave: Wave, progress: Progress, acts: bool) -> dict[str, Any]:
         "bar": bar_words(progress),
         "words": progress_words(wave, progress),
         "note": note_of(wave),
+        "cost": price_or_tokens(spending) if spending.is_known else "",
+        "cost_words": token_words(spending),
         "acts": acts,
         "can": {verb: wave.can(verb) for verb in VERBS} | {"retry": can_retry},
     }
 
 
-def head_html(wave: Wave, progress: Progress, acts: bool) -> SafeString:
-    return head_template().render(Context(head_context(wave, progress, acts)))
+def head_html(wave: Wave, progress: Progress, acts: bool, spending: Spending = NOTHING_TOLD) -> SafeString:
+    return head_template().render(Context(head_context(wave, progress, acts, spending)))
 
 
 def finished_lines(waves: Sequence[Wave]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The live regions of the waves' list and of one wave's page."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,18 @@ from django.db.models import Count
 from django.http import Http404
 from django.template.loader import render_to_string
 
+from apps.console import groups
 from apps.console.agents.fragments import agents_fragment
 from apps.console.charts import compact, rounded
 from apps.console.moment import LONG_TEXTS, Moment, count_states
-from apps.console.regions import Fragment, Region, View
+from apps.console.regions import WINDOW_WORDS, Fragment, Region, View
+from apps.console.spending.card import spending_card
+from apps.console.spending.numbers import cost, price_or_tokens, token_words
 from apps.console.waves.cards import finished_lines, head_html
 from apps.events.models import Event
 from apps.fleet.domain.outcome import outcome_of
 from apps.fleet.models import LIVE, UNSTARTED, Agent
+from apps.fleet.spending import ledger_of
 from apps.waves.models import OPEN, Member, Wave
 from apps.waves.queries import progress
 
@@ -34,7 +38,7 @@ def waves_table(view: View, moment: Moment) -> Fragment:
     shown = Paginator(waves, PAGE).get_page(view.page)
     context = {
         "view": view,
-        "lines": finished_lines(list(shown)),
+        "lines": lines_of(list(shown)),
         "page": shown,
         "states": [
             ("all", view.get("state") not in STATES),
@@ -44,6 +48,17 @@ def waves_table(view: View, moment: Moment) -> Fragment:
         "filtered": view.get("state") in STATES,
     }
     return Fragment.simple(render_to_string("console/waves/table.html", context))
+
+
+def lines_of(waves: Sequence[Wave]) -> list[dict[str, Any]]:
+    """As on the yard, with what they cost."""
+    ledger = ledger_of(Agent.objects.filter(group__in=[wave.label for wave in waves]))
+    spent = {wave.pk: ledger.of_wave(wave.label) for wave in waves}
+    return [
+        line
+        | {"cost": price_or_tokens(spent[line["wave"].pk]), "cost_words": token_words(spent[line["wave"].pk])}
+        for line in finished_lines(waves)
+    ]
 
 
 def wave_of(view: View) -> Wave:
@@ -57,6 +72,25 @@ def wave_head(view: View, moment: Moment) -> Fragment:
     wave = wave_of(view)
     context = {"view": view, "head": head_html(wave, progress(wave, moment.now), view.acts), "wave": wave}
     return Fragment.simple(render_to_string("console/waves/head_region.html", context))
+
+
+def wave_numbers(view: View, moment: Moment) -> Fragment:
+    """Figures of its agents together."""
+    label, span = view.get("wave"), WINDOW_WORDS[view.window_word]
+    group = groups.group_of(moment.snapshot(view.window), "wave", label)
+    spent = cost(ledger_of(Agent.objects.filter(group=label)).whole, "so far")
+    context = {
+        "view": view,
+        "strip": [*groups.all_of(group, span, moment.p95_target), spent] if group else [spent],
+        "aside": "" if group else f"No agent of it was heard of in {span}",
+        "span": span,
+    }
+    return Fragment.simple(render_to_string("console/waves/numbers.html", context))
+
+
+def wave_spending(view: View, moment: Moment) -> Fragment:
+    agents = Agent.objects.filter(group=view.get("wave"))
+    return spending_card(view, ledger_of(agents).whole, agents)
 
 
 @dataclass
@@ -130,6 +164,8 @@ CHANGES = frozenset({"agent", "wave"})
 REGIONS = (
     Region("waves_table", waves_table, ("state", "page"), CHANGES),
     Region("wave_head", wave_head, ("wave",), CHANGES),
+    Region("wave_numbers", wave_numbers, ("window", "wave"), frozenset({"telemetry"})),
+    Region("wave_spending", wave_spending, ("wave",), CHANGES | {"telemetry"}),
     Region("wave_steps", wave_steps, ("wave",), CHANGES),
     Region(
         "wave_agents", wave_agents, ("window", "wave", "state", "q", "sort", "page"), CHANGES | {"telemetry"}

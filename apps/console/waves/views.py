@@ -38,7 +38,10 @@ def wave(request: HttpRequest, label: str) -> HttpResponse:
     shown = get_object_or_404(Wave.objects.select_related("repository"), label=label)
     regions = {
         name: {"wave": label}
-        for name in ("wave_head", "wave_steps", "wave_agents", "wave_events", "wave_charts")
+        for name in (
+            *("wave_head", "wave_numbers", "wave_spending", "wave_steps"),
+            *("wave_agents", "wave_events", "wave_charts"),
+        )
     }
     return page(
         request,

@@ -4,17 +4,17 @@ from collections import defaultdict
 from datetime import timedelta
 
 from django.template.loader import render_to_string
-from django.utils.safestring import mark_safe
+from django.utils.safestring import SafeString, mark_safe
 
 from apps.console.agents.rows import ROW_FIELDS
 from apps.console.agents.selection import chips, is_filtered, matching
 from apps.console.agents.table import Table, table_of
 from apps.console.charts import chart_data
 from apps.console.moment import LONG_TEXTS, Moment
-from apps.console.regions import Fragment, Region, View
+from apps.console.regions import COUNTS, Fragment, Region, View
 from apps.console.waves.cards import finished_lines, head_html
 from apps.console.yard.attention import AT_ONCE, MAX_ITEMS, items, summary
-from apps.console.yard.numbers import numbers
+from apps.console.yard.numbers import numbers, strip
 from apps.events.models import Event
 from apps.fleet.models import Agent
 from apps.waves.models import OPEN, Wave
@@ -50,7 +50,7 @@ def first_run(view: View, moment: Moment) -> Fragment:
 
 
 def number_cards(view: View, moment: Moment) -> Fragment:
-    context = {"view": view, "numbers": numbers(view, moment)}
+    context = {"view": view, "numbers": numbers(view, moment), "strip": strip(view, moment)}
     return Fragment.simple(render_to_string("console/yard/numbers.html", context))
 
 
@@ -63,7 +63,7 @@ def waves(view: View, moment: Moment) -> Fragment:
     """A card for each open wave: its head and its agents' rows are pushed one by one."""
     shown = [wave for wave in moment.open_waves if view.get("wave") in ("", wave.label)]
     tables = tables_of(shown, view, moment)
-    heads = {f"wave-{wave.pk}-head": head_html(wave, moment.progress[wave.pk], view.acts) for wave in shown}
+    heads = {f"wave-{wave.pk}-head": wave_head(wave, view, moment) for wave in shown}
     tools = render_to_string("console/chips.html", chips_context(view, moment))
     parts = {"chips": tools, **heads}
     for table in tables.values():
@@ -76,6 +76,10 @@ def waves(view: View, moment: Moment) -> Fragment:
 
     shape = tuple((wave.pk, tables[wave.pk].shape, moment.progress[wave.pk].total) for wave in shown)
     return Fragment((view, shape), assemble, parts)
+
+
+def wave_head(wave: Wave, view: View, moment: Moment) -> SafeString:
+    return head_html(wave, moment.progress[wave.pk], view.acts, moment.ledger.of_wave(wave.label))
 
 
 def chips_context(view: View, moment: Moment) -> dict[str, object]:
@@ -102,7 +106,10 @@ def tables_of(waves: list[Wave], view: View, moment: Moment) -> dict[int, Table]
     by_wave: dict[str, list[Agent]] = defaultdict(list)
     for agent in agents.only(*ROW_FIELDS)[: MAX_ROWS * max(1, len(waves))]:
         by_wave[agent.group].append(agent)
-    return {wave.pk: table_of(by_wave[wave.label][:MAX_ROWS], view, moment, short=True) for wave in waves}
+    return {
+        wave.pk: table_of(by_wave[wave.label][:MAX_ROWS], view, moment, moment.ledger, short=True)
+        for wave in waves
+    }
 
 
 def finished(view: View, moment: Moment) -> Fragment:
@@ -122,7 +129,7 @@ ROWS_CHANGE = frozenset({"agent", "wave"})
 REGIONS = (
     Region("yard_first_run", first_run, (), frozenset({"agent", "wave", "host", "repository"})),
     Region("yard_attention", attention, (), frozenset({"agent", "wave", "host", "repository", "alert"})),
-    Region("yard_numbers", number_cards, ("window",), frozenset({"agent", "wave", "telemetry"})),
+    Region("yard_numbers", number_cards, ("window",), frozenset({"agent", "wave", "telemetry", COUNTS})),
     Region("yard_charts", charts, ("window",), frozenset({"telemetry"})),
     Region("yard_waves", waves, ("window", "state", "wave", "q"), ROWS_CHANGE | {"telemetry"}),
     Region("yard_finished", finished, (), frozenset({"wave"})),

@@ -1,16 +1,17 @@
-"""The six numbers at the top of the yard."""
+"""The six numbers at the top of the yard, and the strip of figures below them."""
 
-from apps.console import display, links
+from apps.console import display, groups, links
 from apps.console.agents.rows import HIGH_WAIT_PCT, is_met
 from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
+from apps.console.spending.numbers import cost
 from apps.console.tiles import Number
 from apps.fleet.models import LIVE, UNSTARTED
-from apps.telemetry.snapshot import Snapshot
+from apps.telemetry.snapshot import Snapshot, Totals
 
-HIGH_ERROR_PCT = 5.0
 STEADY_PCT = 3.0
 NO_SAMPLES = "no samples yet"
+TOKENS = "All tokens that agents measured (OTLP) in this span, read from a cache or not, and what they cost"
 
 
 def numbers(view: View, moment: Moment) -> list[Number]:
@@ -24,6 +25,28 @@ def numbers(view: View, moment: Moment) -> list[Number]:
         memory(moment, snapshot),
         errors(snapshot, span),
     ]
+
+
+def strip(view: View, moment: Moment) -> list[Number]:
+    snapshot = moment.snapshot(view.window)
+    totals = snapshot.totals if snapshot else None
+    return [
+        groups.concurrency(totals),
+        groups.coordination(totals),
+        groups.balance(totals),
+        groups.scaling(totals),
+        used(totals, WINDOW_WORDS[view.window_word]),
+        cost(moment.ledger.whole, "of open waves", links.SPENDING),
+    ]
+
+
+def used(totals: Totals | None, span: str) -> Number:
+    """Tokens in the span: how fast money goes."""
+    tokens, price = (totals.tokens, totals.cost_usd) if totals else (None, None)
+    if tokens is None:
+        return Number("Tokens", links.SPENDING, display.NONE, "", f"none measured in {span}", means=TOKENS)
+    note = f"{display.money(price)} in {span}" if price is not None else f"in {span}"
+    return Number("Tokens", links.SPENDING, display.tokens(tokens), "", note, means=TOKENS)
 
 
 def agents(moment: Moment) -> Number:
@@ -54,10 +77,8 @@ def throughput(snapshot: Snapshot | None, span: str) -> Number:
     if snapshot is None or not snapshot.totals.operations:
         return Number("Throughput", href, display.NONE, "op/s", NO_SAMPLES)
     totals = snapshot.totals
-    notes = [versus_before(totals.throughput, totals.throughput_before, span)]
-    if totals.load_balance is not None:
-        notes.append(f"balance {totals.load_balance:.2f}")
-    note = " · ".join(filter(None, notes)) or f"{display.number(totals.operations)} in {span}"
+    before = versus_before(totals.throughput, totals.throughput_before, span)
+    note = before or f"{display.number(totals.operations)} in {span}"
     return Number("Throughput", href, display.rate(totals.throughput), "op/s", note)
 
 
@@ -111,4 +132,6 @@ def errors(snapshot: Snapshot | None, span: str) -> Number:
     totals = snapshot.totals
     share = totals.errors / totals.operations * 100
     note = f"{display.number(totals.errors)} of {display.number(totals.operations)} · {span}"
-    return Number("Errors", href, display.percent(share), "%", note, "bad" if share > HIGH_ERROR_PCT else "")
+    return Number(
+        "Errors", href, display.percent(share), "%", note, "bad" if share > groups.HIGH_ERROR_PCT else ""
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
@@ -127,17 +127,26 @@ def pass_over_epoch(*, agent: Agent, now: datetime) -> bool:
 
 
 @transaction.atomic(savepoint=False)
-def record_started(*, agent: Agent, pid: int, pid_started: int, boot_id: str, now: datetime) -> bool:
-    """Its process was seen for the first time in this epoch: its first heartbeat."""
+def record_started(
+    *,
+    agent: Agent,
+    pid: int,
+    pid_started: int,
+    boot_id: str,
+    now: datetime,
+    file_time: float | None = None,
+) -> bool:
+    """Its process was seen for the first time in this epoch. Its first heartbeat is when it wrote down its pid."""
+    first_seen_at = told_by_file(file_time, earliest=agent.launched_at, now=now)
     rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state=State.STARTING)
     fields: dict[str, object] = {
         "state": State.BUSY,
         "pid": pid,
         "pid_started": pid_started,
         "boot_id": boot_id,
-        "first_seen_at": now,
+        "first_seen_at": first_seen_at,
         "seen_at": now,
-        "spawn_time": spawn_time(agent, now),
+        "spawn_time": spawn_time(agent, first_seen_at),
     }
     if rows.update(**fields) != 1:
         return False
@@ -158,11 +167,19 @@ def record_started(*, agent: Agent, pid: int, pid_started: int, boot_id: str, no
     return True
 
 
-def spawn_time(agent: Agent, now: datetime) -> timedelta | None:
+def told_by_file(file_time: float | None, *, earliest: datetime | None, now: datetime) -> datetime:
+    """When the launcher wrote, which nobody may have seen for a while. Between `earliest` and `now` in any case: an
+    agent could set the file's time."""
+    if file_time is None or earliest is None:
+        return now
+    return datetime.fromtimestamp(min(max(file_time, earliest.timestamp()), now.timestamp()), tz=UTC)
+
+
+def spawn_time(agent: Agent, first_seen_at: datetime) -> timedelta | None:
     """What its first start took, kept through later ones."""
     if agent.spawn_time is not None or agent.released_at is None:
         return agent.spawn_time
-    return max(now - agent.released_at, timedelta(0))  # the two are clocks of two machines
+    return max(first_seen_at - agent.released_at, timedelta(0))  # the two are clocks of two machines
 
 
 @transaction.atomic
@@ -184,8 +201,10 @@ def record_end(
     max_restarts: int,
     now: datetime,
     fields: dict[str, object],
+    file_time: float | None = None,
 ) -> bool:
-    """How it ended; its token is dead from here on. An agent that will be started again says when."""
+    """How it ended, and when it wrote that down; its token is dead from here on. An agent that will be started again
+    says when."""
     rows = Agent.objects.filter(pk=agent.pk, epoch=agent.epoch, state__in=LIVE)
     # Read anew: an operator may have asked for a stop or a restart since `agent` was.
     row = rows.select_for_update().only("desired", "restart_policy", "restarts", "restart_at").first()
@@ -197,7 +216,7 @@ def record_end(
         state=ending.state,
         reason=ending.reason[:300],
         exit_code=exit_code,
-        ended_at=now,
+        ended_at=told_by_file(file_time, earliest=agent.first_seen_at or agent.launched_at, now=now),
         token_hash="",
         processes=0,
         memory_bytes=None,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 Parts = Mapping[str, float]
 
 ANY = ""
+MODEL = "model"  # the attribute by which known agents name the model that used tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,8 @@ def _point(metric: Metric, kind: str, point: Any, whose: bytes) -> Point:
 
 def _reading(metric: Metric, kind: str, point: Any) -> Reading:
     if kind in ("gauge", "sum"):
+        if point.WhichOneof("value") is None:
+            raise NotCounted("a point needs a value: a total without one would look like a new beginning")
         amount = float(point.as_int if point.WhichOneof("value") == "as_int" else point.as_double)
         _check(amount, at_least=0.0 if kind == "sum" and metric.sum.is_monotonic else -MAX_AMOUNT)
         return Reading(amount)
@@ -167,9 +169,10 @@ def _reading(metric: Metric, kind: str, point: Any) -> Reading:
         )
     if spread and sum(spread.values()) != point.count:
         raise NotCounted("the buckets of a histogram must add up to its count")
-    amount = point.sum if point.HasField("sum") else total(spread)
+    is_told = point.HasField("sum")
+    amount = point.sum if is_told else total(spread)
     _check(amount, at_least=0.0)
-    return Reading(amount, point.count, spread)
+    return Reading(amount, point.count, spread, is_estimate=not is_told)
 
 
 def _check(amount: float, *, at_least: float) -> None:

@@ -7,7 +7,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from apps.gateway.otlp.mapping import ANY, EVENTS, METRICS, Event, Rule
+from apps.gateway.otlp.mapping import ANY, EVENTS, METRICS, MODEL, Event, Rule
 from apps.gateway.otlp.points import (
     Point,
     Rejections,
@@ -28,7 +28,9 @@ from apps.telemetry.domain.measures import (
     Measures,
     Shape,
     add,
+    clean_model,
     clean_name,
+    is_spent,
 )
 from apps.telemetry.domain.sample import MAX_MS
 
@@ -87,7 +89,14 @@ def _count(found: Measures, point: Point, new: Reading) -> None:
             add(found, name, Measured(unit, "values", new.amount, new.count, sketch_of(new.spread)))
         else:
             shape: Shape = "gauge" if point.shape == "gauge" else "sum"
-            add(found, name, Measured(unit, shape, factor * new.amount))
+            amount = factor * new.amount
+            add(found, name, Measured(unit, shape, amount, models=_models(name, point, amount)))
+
+
+def _models(name: str, point: Point, amount: float) -> dict[str, float] | None:
+    """Which model used it; None for what no model uses, or where the agent doesn't say."""
+    model = point.attributes.get(MODEL, "") if is_spent(name) else ""
+    return {clean_model(model): amount} if model else None
 
 
 def _count_event(found: Measures, event: Event, attributes: dict[str, str], rejected: Rejections) -> None:
@@ -116,10 +125,15 @@ def _measures(found: Measures) -> list[Measure]:
             name=name,
             unit=measured.unit,
             shape=measured.shape,
-            amount=max(-MAX_AMOUNT, min(measured.amount, MAX_AMOUNT)),
+            amount=_bounded(measured.amount),
             count=measured.count,
             sketch=measured.sketch.to_bytes() if measured.sketch is not None else b"",
+            models={model: _bounded(amount) for model, amount in (measured.models or {}).items()},
         )
         for name, measured in found.items()
         if measured.shape == "gauge" or measured.amount or measured.count
     ]
+
+
+def _bounded(amount: float) -> float:
+    return max(-MAX_AMOUNT, min(amount, MAX_AMOUNT))

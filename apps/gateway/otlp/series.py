@@ -17,11 +17,13 @@ REMEMBERED, REMEMBERED_EXPORTS = 8, 64
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A number, or values: how many, their sum (`amount`) and how they are spread."""
+    """A number, or values: how many, their sum (`amount`) and how they are spread. `is_estimate`: the sum was made up
+    from the spread."""
 
     amount: float
     count: int = 0
     spread: Spread = field(default_factory=dict)
+    is_estimate: bool = False
 
 
 class Seen(msgspec.Struct, array_like=True):
@@ -92,10 +94,11 @@ def _since_last(seen: Seen, time: int, reading: Reading) -> Reading | None:
     total that fell shows that counting began anew."""
     if time < seen.time:
         return None  # it was overtaken by a later one, which held it all
-    fell = reading.amount < seen.amount or reading.count < seen.count
+    # An estimate may fall by itself, where buckets are joined.
+    fell = reading.count < seen.count or (reading.amount < seen.amount and not reading.is_estimate)
     before = Seen(seen.at, 0) if fell else msgspec.structs.replace(seen)
     seen.time, seen.amount, seen.count, seen.spread = time, reading.amount, reading.count, reading.spread
-    amount = reading.amount - before.amount
+    amount = max(0.0, reading.amount - before.amount)
     return Reading(amount, reading.count - before.count, difference(reading.spread, before.spread))
 
 

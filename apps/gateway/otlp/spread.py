@@ -1,5 +1,6 @@
 """How the values of a histogram are spread: counts by a value that stands for each bucket, in its middle."""
 
+from bisect import bisect
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -18,17 +19,19 @@ class NoSpread(ValueError):
 
 def of_buckets(bounds: Sequence[float], counts: Sequence[int]) -> Spread:
     """Of a histogram with bounds of its own. Values above the last bound count as that bound, whose distance nobody
-    knows."""
+    knows. Empty without bounds: its one bucket says nothing of where values lie."""
     if len(counts) > MAX_BUCKETS:
         raise NoSpread(f"a histogram may have {MAX_BUCKETS} buckets")
     if counts and len(counts) != len(bounds) + 1:
         raise NoSpread("a histogram needs one bucket more than bounds")
     if any(not low < high for low, high in pairwise(bounds)) or any(map(_odd, bounds)):
         raise NoSpread("the bounds of a histogram must be numbers in order")
+    if not bounds:
+        return {}
     found: Spread = {}
     for place, count in enumerate(counts):
         if count:
-            high = bounds[min(place, len(bounds) - 1)] if bounds else 0.0
+            high = bounds[min(place, len(bounds) - 1)]
             if high < 0:
                 raise NoSpread("values below 0 can't be summarised")
             low = max(0.0, bounds[place - 1]) if 0 < place < len(bounds) else 0.0
@@ -50,15 +53,32 @@ def of_exponential(scale: int, zeros: int, offset: int, counts: Sequence[int]) -
 
 
 def difference(now: Spread, before: Spread) -> Spread:
-    """What came on top. Where buckets were joined or moved meanwhile, the counts of neighbours make up for each
-    other."""
+    """What came on top, as many values as there are more now. What was in a bucket that is gone is in the nearest one,
+    as when two were joined; where that can't be, the counts of neighbours make up for each other."""
+    places = sorted(now)
+    left = dict(now)
+    for value, count in before.items() if places else ():
+        left[value if value in now else _nearest(places, value)] -= count
     found: Spread = {}
     carried = 0
-    for value in sorted(now.keys() | before.keys()):
-        carried += now.get(value, 0) - before.get(value, 0)
+    for value in places:
+        carried += left[value]
         if carried > 0:
             found[value], carried = carried, 0
-    return found
+    for value in sorted(found, reverse=True):
+        taken = min(found[value], -carried)
+        found[value] -= taken
+        carried += taken
+    return {value: count for value, count in found.items() if count}
+
+
+def _nearest(places: Sequence[float], value: float) -> float:
+    """By ratio, as buckets grow with their values."""
+    above = bisect(places, value)
+    if above == 0 or above == len(places):
+        return places[min(above, len(places) - 1)]
+    low, high = places[above - 1], places[above]
+    return low if low and value / low <= high / value else high
 
 
 def total(spread: Spread) -> float:

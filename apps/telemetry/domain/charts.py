@@ -1,6 +1,7 @@
 """A window as lines over time."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from apps.telemetry.domain.figures import Charts
 from apps.telemetry.domain.series import Series, floor_to
@@ -33,16 +34,22 @@ def charts(yard: Series, window: Window, end: int, since: float) -> Charts:
 
 def sparkline(series: Series, window: Window, end: int) -> list[float]:
     """Operations per second over the window, in SPARKLINE_POINTS points of nearly the same width."""
-    start, end = window.start(end), floor_to(end, window.step)
-    slots = (end - start) // window.step
+    start, end, step = window.start(end), floor_to(end, window.step), window.step
+    slots = (end - start) // step
     counts = [0] * SPARKLINE_POINTS
+    for at, tally in series.since(step, start):
+        if at < end:
+            counts[(at - start) // step * SPARKLINE_POINTS // slots] += tally.operations
+    return [count / width for count, width in zip(counts, _widths(slots, step), strict=True)]
+
+
+@lru_cache(maxsize=32)
+def _widths(slots: int, step: int) -> list[int]:
+    """Seconds that each point of a sparkline over so many slots stands for."""
     widths = [0] * SPARKLINE_POINTS
     for slot in range(slots):
-        widths[slot * SPARKLINE_POINTS // slots] += window.step
-    for at, tally in series.since(window.step, start):
-        if at < end:
-            counts[(at - start) // window.step * SPARKLINE_POINTS // slots] += tally.operations
-    return [count / width if width else 0.0 for count, width in zip(counts, widths, strict=True)]
+        widths[slot * SPARKLINE_POINTS // slots] += step
+    return [width or 1 for width in widths]
 
 
 def _lines(

@@ -56,6 +56,20 @@ class Charts(msgspec.Struct, kw_only=True):
     memory: list[float | None]
 
 
+class Count(msgspec.Struct, array_like=True, gc=False):
+    operations: int = 0
+    errors: int = 0
+    induced: int = 0
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """What a window holds up to `at`. Whole numbers that stand in place of a snapshot's, not on top of them."""
+
+    at: float
+    totals: Count
+    agents: dict[int, Count]
+
+
 class AgentCharts(msgspec.Struct, kw_only=True):
     """Lines of one agent, as long as `times`. None: nothing was heard of it, which isn't the same as 0."""
 

@@ -9,7 +9,8 @@ from msgspec.structs import asdict
 from apps.telemetry.domain import spread
 from apps.telemetry.domain.agent_charts import agent_charts
 from apps.telemetry.domain.charts import charts, sparkline
-from apps.telemetry.domain.figures import AgentCharts, AgentFigures, GroupFigures, Snapshot, Totals
+from apps.telemetry.domain.counts import Counter, Counting, by_second, counted
+from apps.telemetry.domain.figures import AgentCharts, AgentFigures, Counts, GroupFigures, Snapshot, Totals
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.domain.series import OPEN_SECONDS, SECOND, TEN, Series, floor_to
 from apps.telemetry.domain.signs import Signs
@@ -65,8 +66,8 @@ class LiveAgent:
 
 
 class Live:
-    """`at` and `now` are times of arrival, in unix seconds, and never go back. Work counts in the second that
-    `placing` found for it."""
+    """`at` and `now` are times of arrival, in unix seconds. They never go back, and `now` is less than OPEN_SECONDS
+    behind `at`. Work counts in the second that `placing` found for it."""
 
     def __init__(self) -> None:
         self.agents: dict[int, LiveAgent] = {}
@@ -74,6 +75,7 @@ class Live:
         self.since: float | None = None
         # By closed second: what each subject but agents used then. The reader takes them out.
         self.gauged: dict[int, dict[str, Gauge]] = {}
+        self._counting: dict[int, Counting] = {}
         self._second = 0
         self._alone: tuple[int, float | None] = (0, None)
 
@@ -87,6 +89,8 @@ class Live:
             known.signs.add(second, known.gauge(at).memory if is_recent else 0)
             known.last_at = max(known.last_at or 0.0, float(second))
             known.series.at(second).merge(tally)
+            for counting in self._counting.values():
+                counting.add(agent, second, tally)
             yard = self.yard.at(second)
             yard.merge_work(tally)
             yard.add_group(labels.wave, tally.operations)
@@ -139,10 +143,9 @@ class Live:
             self._forget_old(now)
 
     def snapshot(self, seconds: int, now: float, tick: int) -> Snapshot:
-        """Raises KeyError for a window that isn't one of WINDOWS."""
+        """Ends with the last whole second before `now`. Raises KeyError for a window that isn't one of WINDOWS."""
         window = WINDOWS[seconds]
-        self.advance(now)
-        end = self._second
+        end = self._end(now)
         members = self._members(window, end, now)
         return Snapshot(
             window=seconds,
@@ -154,25 +157,43 @@ class Live:
             groups=all_groups(members.values(), self._covered(window, end), self.one_agent_throughput()),
         )
 
+    def count_on(self, snapshot: Snapshot) -> None:
+        """Keeps this window's counts up from here on. To be called at once after `snapshot`."""
+        window, end = WINDOWS[snapshot.window], self._end(snapshot.at)
+        self._counting[window.seconds] = Counting(
+            window,
+            end,
+            counted(snapshot.totals, self.yard.not_over(end)),
+            {
+                pk: Counter(
+                    counted(figures, self.agents[pk].series.not_over(end)),
+                    by_second(self.agents[pk].series.between(*window.leaving(end))),
+                )
+                for pk, figures in snapshot.agents.items()
+            },
+        )
+
+    def counts(self, seconds: int, now: float) -> Counts:
+        """What that window holds up to now, the second that isn't over included. Raises KeyError before `count_on`."""
+        return self._counting[seconds].counts(now)
+
     def together(self, agents: Collection[int], seconds: int, now: float) -> GroupFigures:
         """The figures of any set of agents in a window. Those that weren't heard of in it are passed over. Raises
         KeyError for a window that isn't one of WINDOWS."""
         window = WINDOWS[seconds]
-        self.advance(now)
-        members = self._members(window, self._second, now, set(agents))
-        return group_figures(
-            members.values(), self._covered(window, self._second), self.one_agent_throughput()
-        )
+        end = self._end(now)
+        members = self._members(window, end, now, set(agents))
+        return group_figures(members.values(), self._covered(window, end), self.one_agent_throughput())
 
     def agent_charts(self, pk: int, seconds: int, now: float) -> AgentCharts | None:
         """Of one agent alone, for who looks at it: a snapshot would grow by all agents' lines. None for an
         agent that was never heard of. Raises KeyError for a window that isn't one of WINDOWS."""
         window = WINDOWS[seconds]
-        self.advance(now)
+        end = self._end(now)
         agent = self.agents.get(pk)
         if agent is None:
             return None
-        return agent_charts(pk, agent.series, agent.signs, window, self._second, now)
+        return agent_charts(pk, agent.series, agent.signs, window, end, now)
 
     def one_agent_throughput(self) -> float | None:
         """Looked up every ten seconds: it goes over the last hour of all agents."""
@@ -181,6 +202,11 @@ class Live:
             known = ((agent.series, agent.signs) for agent in self.agents.values())
             self._alone = ten, spread.one_agent_throughput(known, ten)
         return self._alone[1]
+
+    def _end(self, now: float) -> int:
+        """The second before which figures as of `now` end. Later ones may be known: see OPEN_SECONDS."""
+        self.advance(now)
+        return min(self._second, int(now))
 
     def _members(
         self, window: Window, end: int, now: float, only: Collection[int] | None = None

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from apps.telemetry.domain.figures import Snapshot
 from apps.telemetry.domain.measures import COST, Measures, figures, merge, tokens
@@ -25,8 +26,10 @@ class MeasureSeries:
         self._rings: dict[int, deque[tuple[int, Measures]]] = {step: deque() for step in KEPT}
 
     def add(self, at: float, measures: Measures) -> None:
+        # Shown over windows is what all models used: what each did would be most of the memory.
+        bare = {name: replace(measured, models=None) for name, measured in measures.items()}
         for step in self._rings:
-            self.restore(step, floor_to(at, step), measures)
+            self.restore(step, floor_to(at, step), bare)
 
     def restore(self, step: int, start: int, measures: Measures) -> None:
         ring = self._rings[step]

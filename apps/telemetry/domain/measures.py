@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from apps.telemetry.domain.sample import Kind
 from apps.telemetry.domain.sketch import Sketch
-from apps.telemetry.domain.tally import OTHER
+from apps.telemetry.domain.tally import OTHER, added_up
 
 # Those that mean the same for all agents; they have a place of their own.
 WELL_KNOWN = frozenset(
@@ -25,6 +25,7 @@ MAX_SHOWN = 24  # of these in a snapshot, in the order of the alphabet
 MAX_AMOUNT = 1e15
 MAX_UNIT = 16
 MAX_NAME = 64
+MAX_MODELS = 16  # of one agent; what any further one used counts as used by OTHER
 
 Shape = Literal["sum", "gauge", "values"]
 # Both bounds, as they refuse NaN and infinity as well.
@@ -32,11 +33,13 @@ Amount = Annotated[float, Meta(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 _NOT_OF_A_NAME = re.compile(r"[^a-z0-9_.:\-]+")
+_NOT_OF_A_MODEL = re.compile(r"[^a-z0-9_.:/@+\[\]\-]+")
 
 
 class Measure(msgspec.Struct, array_like=True, gc=False):
     """As it lies in the stream. Of a sum `amount` is what came on top, of a gauge what it stands at, of values their
-    sum; `count` says how many values there are and `sketch` how they are spread."""
+    sum; `count` says how many values there are and `sketch` how they are spread. `models`: how much of the amount each
+    model used."""
 
     name: Kind
     unit: Annotated[str, Meta(max_length=MAX_UNIT)]
@@ -44,25 +47,31 @@ class Measure(msgspec.Struct, array_like=True, gc=False):
     amount: Amount
     count: Count = 0
     sketch: bytes = b""
+    models: Annotated[
+        dict[Annotated[str, Meta(max_length=MAX_NAME)], Amount], Meta(max_length=MAX_MODELS + 1)
+    ] = {}
 
 
 @dataclass(slots=True)
 class Measured:
-    """Measures of one name added up. A gauge keeps the last."""
+    """Measures of one name added up. A gauge keeps the last. `models`: None where nobody says."""
 
     unit: str
     shape: Shape
     amount: float = 0.0
     count: int = 0
     sketch: Sketch | None = None
+    models: dict[str, float] | None = None
 
     def merge(self, later: "Measured") -> None:
         if later.shape != self.shape:
             # The agent changed its mind: two kinds of figures don't add up.
-            self.shape, self.amount, self.count, self.sketch = later.shape, 0.0, 0, None
+            self.shape, self.amount, self.count = later.shape, 0.0, 0
+            self.sketch = self.models = None
         self.unit = later.unit
         self.amount = later.amount if self.shape == "gauge" else self.amount + later.amount
         self.count += later.count
+        self.models = added_up(self.models, later.models, MAX_MODELS)
         if later.sketch is not None:
             if self.sketch is None:
                 self.sketch = Sketch()
@@ -77,7 +86,9 @@ def measures_of(reported: Iterable[Measure]) -> Measures:
     found: Measures = {}
     for measure in reported:
         sketch = Sketch.from_bytes(measure.sketch) if measure.sketch else None
-        add(found, measure.name, Measured(measure.unit, measure.shape, measure.amount, measure.count, sketch))
+        models = measure.models or None
+        measured = Measured(measure.unit, measure.shape, measure.amount, measure.count, sketch, models)
+        add(found, measure.name, measured)
     return found
 
 
@@ -107,6 +118,11 @@ def clean_name(name: str) -> str:
     return _NOT_OF_A_NAME.sub("_", name[: 2 * MAX_NAME].lower()).strip("_")[:MAX_NAME] or OTHER
 
 
+def clean_model(name: str) -> str:
+    """As a model is called here; OTHER where nothing of it is left."""
+    return _NOT_OF_A_MODEL.sub("_", name[: 2 * MAX_NAME].lower()).strip("_")[:MAX_NAME] or OTHER
+
+
 def figures(measures: Measures) -> dict[str, float]:
     """For a snapshot. Values have no one figure: their count, median and 95th percentile, after a slash, which is in
     no name."""
@@ -117,17 +133,20 @@ def figures(measures: Measures) -> dict[str, float]:
         if measured.shape != "values":
             found[name] = measured.amount
         elif measured.sketch is not None:
+            found[f"{name}/count"] = float(measured.count)
             middle, high = measured.sketch.quantiles(0.5, 0.95)
-            found |= {
-                f"{name}/count": float(measured.count),
-                f"{name}/p50": middle or 0.0,
-                f"{name}/p95": high or 0.0,
-            }
+            if middle is not None and high is not None:  # who sends no buckets has no percentiles, not zeros
+                found |= {f"{name}/p50": middle, f"{name}/p95": high}
     return found
 
 
 TOKENS = "tokens."  # the names of token counts, which don't overlap, begin so
 COST = "cost_usd"
+
+
+def is_spent(name: str) -> bool:
+    """Whether it is a part of what an agent uses up."""
+    return name == COST or name.startswith(TOKENS)
 
 
 def tokens(found: dict[str, float]) -> float | None:

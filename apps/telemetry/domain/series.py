@@ -69,6 +69,11 @@ class Ring:
     def drop_before(self, second: int) -> None:
         del self.entries[: bisect_left(self.entries, second, key=itemgetter(0))]
 
+    def between(self, start: int, end: int) -> list[tuple[int, Tally]]:
+        """Oldest first."""
+        first, last = (bisect_left(self.entries, at, key=itemgetter(0)) for at in (start, end))
+        return self.entries[first:last]
+
     def since(self, start: int) -> Iterator[tuple[int, Tally]]:
         """Newest first."""
         for entry in reversed(self.entries):
@@ -126,6 +131,15 @@ class Series:
         border = ceil_to(start, coarse)
         edge = (tally for at, tally in self.rings[step].since(start) if at < border)
         return chain(edge, (tally for _, tally in self.rings[coarse].since(border)), ten, newest)
+
+    def between(self, start: int, end: int) -> Iterator[tuple[int, Tally]]:
+        """By second; what came late may be a second part of one."""
+        late = ((second, tally) for second, tally in self._open.items() if start <= second < end)
+        return chain(self.rings[SECOND].between(start, end), late)
+
+    def not_over(self, end: int) -> Iterator[Tally]:
+        """What lies beyond a window that ends there."""
+        return (tally for second, tally in self._open.items() if second >= end)
 
     def since(self, step: int, start: int) -> Iterator[tuple[int, Tally]]:
         """Everything from `start` on, by stretches of `step` seconds; one may come in several parts."""

@@ -82,12 +82,12 @@ class Sketch:
             return [None] * len(wanted)
         found: list[float | None] = []
         steps = iter(ordered)
-        seen, value = zeros, 0.0
+        seen, index = zeros, None
         for rank in (max(1, math.ceil(quantile * total - 1e-9)) for quantile in wanted):
             while seen < rank:
                 index, count = next(steps)
-                seen, value = seen + count, CENTRE * math.exp(index * LOG_GAMMA)
-            found.append(value)
+                seen += count
+            found.append(0.0 if index is None else CENTRE * math.exp(index * LOG_GAMMA))
         return found
 
     @property

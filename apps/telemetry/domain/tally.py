@@ -62,17 +62,17 @@ class Tally:
 
     def _add_kinds(self, samples: Sequence[Sample]) -> None:
         kinds = Counter([sample.kind for sample in samples])
-        self.kinds = _added_up(self.kinds, kinds, MAX_KINDS)
-        for kind in kinds:
-            if is_coordination(kind):
-                spent = sum(sample.ms for sample in samples if sample.kind == kind)
-                self.coordination_ms = (self.coordination_ms or 0.0) + spent
+        self.kinds = added_up(self.kinds, kinds, MAX_KINDS)
+        coordinating = {kind for kind in kinds if is_coordination(kind)}
+        if coordinating:
+            spent = sum(sample.ms for sample in samples if sample.kind in coordinating)
+            self.coordination_ms = (self.coordination_ms or 0.0) + spent
 
     def add_wait(self, kind: str, wait_ms: float) -> None:
-        self.waits = _added_up(self.waits, {kind: wait_ms}, MAX_WAIT_KINDS)
+        self.waits = added_up(self.waits, {kind: wait_ms}, MAX_WAIT_KINDS)
 
     def add_group(self, group: str, operations: int) -> None:
-        self.groups = _added_up(self.groups, {group: operations}, MAX_GROUPS)
+        self.groups = added_up(self.groups, {group: operations}, MAX_GROUPS)
 
     def read(self, memory: int, cpu: float) -> None:
         """One reading of bytes and cores."""
@@ -98,9 +98,9 @@ class Tally:
         self.max_ms = max(self.max_ms, other.max_ms)
         if other.coordination_ms is not None:
             self.coordination_ms = (self.coordination_ms or 0.0) + other.coordination_ms
-        self.waits = _added_up(self.waits, other.waits, MAX_WAIT_KINDS)
-        self.kinds = _added_up(self.kinds, other.kinds, MAX_KINDS)
-        self.groups = _added_up(self.groups, other.groups, MAX_GROUPS)
+        self.waits = added_up(self.waits, other.waits, MAX_WAIT_KINDS)
+        self.kinds = added_up(self.kinds, other.kinds, MAX_KINDS)
+        self.groups = added_up(self.groups, other.groups, MAX_GROUPS)
         self.sketch.merge(other.sketch)
 
 
@@ -121,7 +121,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
     return result
 
 
-def _added_up(known: dict[str, N] | None, more: Mapping[str, N] | None, most: int) -> dict[str, N] | None:
+def added_up(known: dict[str, N] | None, more: Mapping[str, N] | None, most: int) -> dict[str, N] | None:
     """The sum of two, by name: at most `most` names, and OTHER for the rest. One copy of each name in all tallies."""
     if not more:
         return known

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from apps.telemetry.domain.series import LENGTHS, SECOND, SPAN, TEN, ceil_to
 
 SPARKLINE_POINTS = 24
+SPARE_SECONDS = 2  # by which a snapshot may be late
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,12 @@ class Window:
         """Where the window that ends at this second starts: a multiple of `step`."""
         return ceil_to(end - self.seconds, self.step)
 
+    def leaving(self, end: int) -> tuple[int, int]:
+        """From which second to before which one they leave the window that ends there, until its next snapshot comes.
+        None of a coarse window: what that is made of leaves with a snapshot."""
+        start = self.start(end)
+        return start, start + (self.every + SPARE_SECONDS if self.step == SECOND else 0)
+
     @property
     def before_step(self) -> int | None:
         """Width of the finest tallies that still reach over the equally long period before this window; None
@@ -35,6 +42,6 @@ WINDOWS = {
         Window(60, SECOND, point=1, every=1),
         Window(300, SECOND, point=5, every=5),
         Window(3_600, TEN, point=30, every=15),
-        Window(86_400, SPAN, point=900, every=60),
+        Window(86_400, SPAN, point=300, every=60),
     )
 }

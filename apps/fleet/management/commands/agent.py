@@ -13,6 +13,7 @@ from apps.fleet.exceptions import AgentRefused
 from apps.fleet.models import ENDED, Agent
 from apps.fleet.places import run_dir
 from apps.fleet.serial import AGENT_FIELDS, agent_data
+from apps.fleet.spending import ledger_of
 from apps.lib.cli import OperatorCommand, table, whole_number
 from apps.lib.text import terminal_text
 
@@ -61,7 +62,8 @@ class Command(OperatorCommand):
             (agent.name, agent.state, agent.preset, agent.host.name, agent.activity or agent.reason)
             for agent in rows
         ]
-        return [agent_data(agent) for agent in rows], table(
+        ledger = ledger_of(Agent.objects.filter(pk__in=[agent.pk for agent in rows]))
+        return [agent_data(agent, ledger.of(agent.pk)) for agent in rows], table(
             ("AGENT", "STATE", "PRESET", "HOST", "NOW"), lines
         )
 

@@ -7,6 +7,8 @@ from django.utils import timezone
 
 from apps.access.exceptions import NotAllowed
 from apps.access.roles import shell_actor
+from apps.fleet.models import Agent
+from apps.fleet.spending import ledger_of
 from apps.lib.cli import OperatorCommand, table
 from apps.waves import actions
 from apps.waves.domain.request import MAX_PROMPT, POLICIES, WaveRequest, problems
@@ -132,7 +134,9 @@ class Command(OperatorCommand):
                 "No wave is open. `wave start` starts one; `wave list --all` shows those that are over.",
             )
         head = ("WAVE", "STATE", "PRESET", "AGENTS", "RUNNING", "ENDED", "TITLE")
-        return [wave_data(wave, progress[wave.pk]) for wave in waves], table(head, rows)
+        ledger = ledger_of(Agent.objects.filter(group__in=[wave.label for wave in waves]))
+        found = [wave_data(wave, progress[wave.pk], ledger.of_wave(wave.label)) for wave in waves]
+        return found, table(head, rows)
 
     def do_show(self, **options: Any) -> tuple[Any, str]:
         wave = find(options["wave"])
