@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+from agentkit.building import keys
 from agentkit.building.plan import Plan
 
-DIRECTORY = "SWARMYARD_BUILD_DIR"
+DIRECTORIES = "SWARMYARD_BUILD_DIRS"  # holds a directory for each key
+SCHEME = "SWARMYARD_BUILD_SCHEME"
 WRAPPER = "SWARMYARD_RUSTC_WRAPPER"
 
 # Mode by command. Others (fmt, tree, metadata, clean, …) compile nothing, and aliases and unknown ones come here again
@@ -21,32 +25,34 @@ _TAKES_VALUE = {"--color", "--config", "-Z", "-C", "--explain"}
 
 def plan_for(argv: list[str], environment: dict[str, str]) -> Plan:
     command, rest = command_of(argv)
-    mode = mode_of(command, rest)
-    changed, notes = dict(environment), []
-    directory = environment.get(DIRECTORY, "")
-    if directory:
-        own = environment.get("CARGO_TARGET_DIR") or environment.get("CARGO_BUILD_TARGET_DIR")
-        if own or has_option(rest, "--target-dir"):
-            directory = own or ""
-            if mode and own:
-                notes.append(f"CARGO_TARGET_DIR is set, so this builds in {own}")
-        else:
-            changed["CARGO_TARGET_DIR"] = directory
-    if wrapper := environment.get(WRAPPER, ""):
-        if own := environment.get("RUSTC_WRAPPER") or environment.get("CARGO_BUILD_RUSTC_WRAPPER"):
-            if mode:
-                notes.append(f"RUSTC_WRAPPER is set, so {own} is used")
-        else:
-            changed["RUSTC_WRAPPER"] = wrapper
-    return Plan(
-        "cargo",
-        changed,
-        mode=mode,
-        directory=directory,
-        short=mode == "check",
-        leaves_slot=command in ("run", "r"),
-        notes=notes,
-    )
+    plan = Plan("cargo", dict(environment), mode=mode_of(command, rest))
+    plan.short = plan.mode == "check"
+    plan.leaves_slot = command in ("run", "r")
+    if root := environment.get(DIRECTORIES):
+        choose_directory(plan, root, argv, rest)
+    if wrapper := environment.get(WRAPPER):
+        choose_wrapper(plan, wrapper)
+    return plan
+
+
+def choose_directory(plan: Plan, root: str, argv: list[str], rest: list[str]) -> None:
+    """The user's own choice wins. One in `--target-dir` is known to cargo alone."""
+    own = plan.environment.get("CARGO_TARGET_DIR") or plan.environment.get("CARGO_BUILD_TARGET_DIR")
+    if own:
+        plan.directory = own
+        plan.note(f"CARGO_TARGET_DIR is set, so this builds in {own}")
+    elif not has_option(rest, "--target-dir"):
+        scheme = plan.environment.get(SCHEME) or keys.LEAN
+        plan.parts = keys.parts_of(scheme, argv, plan.mode, plan.environment, os.getcwd())  # noqa: PTH109
+        plan.directory = os.path.join(root, keys.key_of(plan.parts))  # noqa: PTH118
+        plan.environment["CARGO_TARGET_DIR"] = plan.directory
+
+
+def choose_wrapper(plan: Plan, wrapper: str) -> None:
+    if own := plan.environment.get("RUSTC_WRAPPER") or plan.environment.get("CARGO_BUILD_RUSTC_WRAPPER"):
+        plan.note(f"RUSTC_WRAPPER is set, so {own} is used")
+    else:
+        plan.environment["RUSTC_WRAPPER"] = wrapper
 
 
 def command_of(argv: list[str]) -> tuple[str, list[str]]:

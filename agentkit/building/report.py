@@ -31,6 +31,7 @@ class Report:
             "arguments": " ".join(argv)[:LONGEST],
             "cwd": os.getcwd(),  # noqa: PTH109
             "directory": plan.directory,
+            "key": plan.parts,
             "asked_at": time.time(),
         }
         self.owners: list[int] = []

@@ -57,7 +57,7 @@ class Crate:
             "SWARMYARD_SHIMS": str(shims),
             "SWARMYARD_BUILD_SLOTS": str(self.slots),
             "SWARMYARD_BUILD_REPORTS": str(self.reports),
-            "SWARMYARD_BUILD_DIR": str(self.directory),
+            "SWARMYARD_BUILD_DIRS": str(self.directory),
         }
 
     def main(self, text: str) -> None:
@@ -72,6 +72,10 @@ class Crate:
         return subprocess.Popen(
             ["cargo", *argv], cwd=self.path, env=self.environment, start_new_session=True, **options
         )
+
+    def built(self) -> Path:
+        (directory,) = self.directory.iterdir()
+        return directory
 
     def report(self) -> dict:
         (path,) = self.reports.iterdir()
@@ -98,7 +102,7 @@ def test_it_builds_into_the_directory_that_it_was_given(crate):
     done = crate.cargo("check")
 
     assert done.returncode == 0
-    assert (crate.directory / "debug").is_dir()
+    assert (crate.built() / "debug").is_dir()
     assert not (crate.path / "target").exists()
     assert crate.tickets() == []
 
@@ -251,7 +255,7 @@ def test_a_report_tells_the_build(crate):
     report = crate.report()
     assert report | {"run": "home.3.1", "agent": "w1/agent-03", "mode": "release", "exit_code": 0} == report
     assert report["arguments"] == "test --release"
-    assert report["directory"] == str(crate.directory)
+    assert report["directory"] == str(crate.built())
     assert before <= report["asked_at"] <= report["began_at"] <= report["ended_at"] <= time.time()
     assert report["slot_wait_ms"] < 1000 * (time.time() - before)
     assert report["memory"] > 1_000_000
