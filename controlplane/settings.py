@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "apps.gateway",
     "apps.alerts",
     "apps.waves",
+    "apps.builds",
     "apps.workspaces",
     "apps.fleet",
     "apps.capacity",
@@ -175,6 +176,10 @@ STOP_GRACE_SECONDS = env_float("SWARMYARD_STOP_GRACE", 10.0)
 HOST_TICK_SECONDS = env_float("SWARMYARD_HOST_TICK", 1.0)
 CGROUP = env_str("SWARMYARD_CGROUP", "")
 MAX_RESTARTS = env_int("SWARMYARD_MAX_RESTARTS", 3)
+HOST_PARTS = ["apps.builds.recorder.start"]  # called by runhost with its host and the event that ends it
+
+# Builds
+BUILD_SLOTS = max(0, env_int("SWARMYARD_BUILD_SLOTS", 0))  # at once on each host; 0: as many as it has cores
 
 # Capacity
 MEMORY_RESERVE_MB = env_int("SWARMYARD_MEMORY_RESERVE_MB", 512)

@@ -24,12 +24,16 @@ _SLUG = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 def key_of(parts: Mapping[str, str]) -> str:
     """A directory's name: its toolchain for people, and a checksum of everything."""
     words = parts["toolchain"].split()
-    slug = "".join(letter for letter in (words[-1] if words else "").lower() if letter in _SLUG)[:24].strip(".")
+    slug = "".join(letter for letter in (words[-1] if words else "").lower() if letter in _SLUG)[:24].strip(
+        "."
+    )
     content = "\0".join(f"{name}={parts[name]}" for name in sorted(parts))
     return f"{slug or 'default'}-{zlib.crc32(content.encode('utf-8', 'surrogateescape')):08x}"
 
 
-def parts_of(scheme: str, argv: list[str], mode: str, environment: Mapping[str, str], cwd: str) -> dict[str, str]:
+def parts_of(
+    scheme: str, argv: list[str], mode: str, environment: Mapping[str, str], cwd: str
+) -> dict[str, str]:
     parts = {
         "toolchain": toolchain_of(argv, environment, cwd),
         "flags": " ".join(environment[name] for name in _FLAGS if environment.get(name)),

@@ -26,6 +26,7 @@ class Report:
             "run": os.environ.get("SWARMYARD_RUN", ""),
             "agent": os.environ.get("SWARMYARD_AGENT", ""),
             "pid": os.getpid(),
+            "start_ticks": start_ticks(),
             "tool": plan.tool,
             "mode": plan.mode,
             "arguments": " ".join(argv)[:LONGEST],
@@ -69,3 +70,12 @@ class Report:
             os.rename(path + ".new", path)  # noqa: PTH104
         except OSError:
             self._is_broken = True
+
+
+def start_ticks() -> int:
+    """With the pid it names this process for as long as the machine is up. 0 where /proc can't be read."""
+    try:
+        with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
+            return int(file.read(4096).rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0

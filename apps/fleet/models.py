@@ -109,6 +109,7 @@ class Agent(models.Model):
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="agents")
     command = models.JSONField(default=list, help_text="arguments given by the operator")
     prompt = models.TextField(blank=True)
+    environment = models.JSONField(default=dict, help_text="variables that it is given beside its preset's")
     workspace_path = models.CharField(max_length=4096, blank=True)
     git_directory = models.CharField(
         max_length=4096, blank=True, help_text="of its checkout, inside the repository's"

@@ -20,6 +20,7 @@ from apps.fleet.watch import USAGE_BEFORE, recorded_usage
 from apps.lib.environment import passed_on
 
 MB = 1024 * 1024
+SHIMS = "SWARMYARD_SHIMS"  # a directory that comes first in the PATH of an agent that is given one
 
 
 def order_for(agent: Agent, preset: Preset, token: str) -> Order:
@@ -56,7 +57,10 @@ def values_for(agent: Agent, directory: Path, token: str) -> LaunchValues:
 
 
 def environment_for(agent: Agent, launch: Launch, token: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    return launch_environment(launch, passed_on(inherited)) | {
+    environment = launch_environment(launch, passed_on(inherited)) | agent.environment
+    if shims := agent.environment.get(SHIMS):
+        environment["PATH"] = os.pathsep.join([shims, environment.get("PATH") or os.defpath])
+    return environment | {
         MARKER: marker(agent),
         "SWARMYARD_AGENT": agent.name,
         "SWARMYARD_WAVE": agent.group,

@@ -22,6 +22,7 @@ __all__ = [
     "Reading",
     "Said",
     "StreamFull",
+    "append_frames",
     "append_readings",
     "forget",
     "forget_silent",
@@ -159,6 +160,18 @@ class FrameAppender:
 
     def close(self) -> None:
         self._link.close()
+
+
+def append_frames(frames: Sequence[Frame]) -> list[Outcome]:
+    """The same for who may wait: one outcome a frame. Raises RedisUnavailable; then any may have been added, and
+    sending them again is safe."""
+    if not frames:
+        return []
+    with typed_errors():
+        script = connection().register_script(ADD_FRAMES)
+        arguments: list[str | int | bytes] = list(chain.from_iterable(map(_arguments, frames)))
+        answer = cast(bytes, script(keys=[STREAM, BYTES_IN, BYTES_OUT, NOW], args=arguments))
+        return [OUTCOMES[found] for found in answer]
 
 
 def append_readings(readings: Sequence[Reading]) -> None:

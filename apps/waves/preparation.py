@@ -13,6 +13,7 @@ from pathlib import Path
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.builds.preparing import environments_for
 from apps.fleet.actions import prepare
 from apps.fleet.models import State
 from apps.waves.models import Member
@@ -130,12 +131,15 @@ def finish(problems: Mapping[Workspace, str], attempts: Mapping[int, int]) -> No
     current = {pk for pk, attempt in rows if attempts[pk] == attempt}
     ours = {workspace: problem for workspace, problem in problems.items() if workspace.agent_id in current}
     finish_workspaces(problems=ours, now=now)
+    environments = environments_for(workspace for workspace, problem in ours.items() if not problem)
     for workspace, problem in ours.items():
         if problem and workspace.agent:
             prepare.fail_preparation(agent=workspace.agent, problem=problem, now=now)
     prepare.mark_ready(
         [
-            prepare.Prepared(workspace.agent_id, workspace.path, workspace.git_directory)
+            prepare.Prepared(
+                workspace.agent_id, workspace.path, workspace.git_directory, environments[workspace.pk]
+            )
             for workspace, problem in ours.items()
             if workspace.agent_id and not problem
         ]

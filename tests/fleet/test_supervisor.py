@@ -74,6 +74,21 @@ def test_an_agent_that_cannot_be_launched_fails_with_the_reason(fleet, overrides
     assert kinds(agent) == ["agent.failed"]
 
 
+def test_an_agent_is_given_its_own_variables_and_its_shims_come_first(fleet, tmp_path):
+    shims = tmp_path / "shims"
+    shims.mkdir()
+    (shims / "cargo").write_text("#!/bin/sh\necho shim $SWARMYARD_BUILD_DIRS $SWARMYARD_AGENT\n")
+    (shims / "cargo").chmod(0o755)
+    given = {"SWARMYARD_SHIMS": str(shims), "SWARMYARD_BUILD_DIRS": "/b/1", "SWARMYARD_AGENT": "not this"}
+    agent = fleet.shell("cargo; command -v sh", environment=given)
+    fleet.until_ended(agent)
+
+    told, shell = fleet.output(agent).decode().splitlines()
+
+    assert told == f"shim /b/1 {agent.name}"
+    assert shell.endswith("/sh")
+
+
 def test_one_that_cannot_be_launched_does_not_keep_the_others(fleet):
     broken = fleet.shell("true", preset="nosuch")
     good = fleet.shell("exit 0")

@@ -18,9 +18,9 @@ class LockKind(StrEnum):
     BUILD_DIRECTORY = "build-directory"
     ARTIFACT_DIRECTORY = "artifact-directory"
     PACKAGE_CACHE = "package-cache"
-    SLOT = "slot"
-    GIT = "git"
-    OTHER = "other"
+    SLOT = "build-slot"
+    GIT = "vcs"
+    OTHER = "build-tool"
 
 
 @dataclass(frozen=True, slots=True)

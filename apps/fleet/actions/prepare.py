@@ -73,6 +73,7 @@ class Prepared:
     agent_pk: int
     workspace_path: str
     git_directory: str
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @transaction.atomic
@@ -85,7 +86,9 @@ def mark_ready(prepared: Sequence[Prepared]) -> int:
         agent.state, agent.reason = State.READY, ""
         agent.workspace_path = places[agent.pk].workspace_path
         agent.git_directory = places[agent.pk].git_directory
-    Agent.objects.bulk_update(agents, ["state", "reason", "workspace_path", "git_directory"], batch_size=100)
+        agent.environment = places[agent.pk].environment
+    fields = ["state", "reason", "workspace_path", "git_directory", "environment"]
+    Agent.objects.bulk_update(agents, fields, batch_size=100)
     return len(agents)
 
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from apps.events.hints import HintListener
 from apps.fleet.actions.observe import register_host
@@ -45,6 +46,8 @@ class Command(BaseCommand):
             )
         except HostTaken as error:
             raise CommandError(str(error)) from error
+        for part in settings.HOST_PARTS:
+            import_string(part)(host, stop.event)
         supervisor = Supervisor(host, boot_id=procfs.boot_id(), now=timezone.now)
         hints = HintListener({"host"})
         while not stop.is_set:

@@ -1,0 +1,166 @@
+"""The only place that writes build directories, builds and lock waits."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.builds.domain.lock_waits import LockKind
+from apps.builds.lock_watch import BuildWait
+from apps.builds.models import OPEN, Build, BuildDirectory, BuildState, LockWait
+from apps.builds.reports import Found, Report
+from apps.events.hints import publish_on_commit
+from apps.fleet.models import Agent, Host
+from apps.fleet.places import home_id
+from apps.lib.text import plain_text
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Who builds: an agent of this yard, or somebody who calls himself something."""
+
+    agent: Agent | None
+    name: str
+
+
+@transaction.atomic
+def record_report(*, host: Host, found: Found) -> Build:
+    """What a shim said last of its build. Saying it again changes nothing."""
+    report, builder = found.report, builder_of(found.report)
+    directory = directory_of(host, report, builder)
+    fields = {
+        "agent": builder.agent,
+        "directory": directory,
+        "who": plain_text(builder.name, 80),
+        "tool": plain_text(report.tool, 20),
+        "mode": plain_text(report.mode, 20),
+        "arguments": plain_text(report.arguments, 4096),
+        "cwd": plain_text(report.cwd, 4096),
+        "pid": report.pid,
+        "start_ticks": report.start_ticks,
+        "asked_at": at(report.asked_at),
+        "began_at": maybe_at(report.began_at),
+        "slot_wait_ms": report.slot_wait_ms,
+    }
+    build, _ = Build.objects.get_or_create(host=host, report=found.name, defaults=fields)
+    ending = {"state": state_of(report)}
+    if report.ended_at is not None:
+        ending |= {
+            "ended_at": at(report.ended_at),
+            "exit_code": report.exit_code,
+            "memory_bytes": report.memory,
+        }
+    # One that has ended stays as it is, but for one that was given up too early.
+    rows = Build.objects.filter(pk=build.pk, state__in=(*OPEN, BuildState.LOST))
+    if rows.update(**fields, **ending):
+        if report.ended_at is not None and directory is not None:
+            count_build(directory, at(report.ended_at))
+        if report.began_at is not None:
+            record_slot_wait(host, build, report)
+        build.refresh_from_db()
+        publish_on_commit("build", build.pk)
+    return build
+
+
+def builder_of(report: Report) -> Builder:
+    """By the marker of its run, which tells agents of the same name on two homes apart."""
+    home, _, rest = report.run.partition(".")
+    pk, _, _ = rest.partition(".")
+    if home == home_id() and pk.isascii() and pk.isdigit():
+        agent = Agent.objects.filter(pk=int(pk[:18])).first()
+        if agent is not None:
+            return Builder(agent, agent.name)
+    return Builder(None, report.agent)
+
+
+def directory_of(host: Host, report: Report, builder: Builder) -> BuildDirectory | None:
+    """Its row; None where only the tool knows where it builds."""
+    if not report.directory:
+        return None
+    workspace = getattr(builder.agent, "workspace", None)
+    directory, _ = BuildDirectory.objects.get_or_create(
+        host=host,
+        path=plain_text(report.directory, 4096),
+        defaults={
+            "workspace": workspace,
+            "repository": workspace.repository if workspace else None,
+            "tool": plain_text(report.tool, 20),
+            "key": report.directory.rpartition("/")[2][:64] if report.key else "",
+            "parts": {plain_text(name, 200): plain_text(value, 4096) for name, value in report.key.items()},
+        },
+    )
+    return directory
+
+
+def count_build(directory: BuildDirectory, ended_at: datetime) -> None:
+    BuildDirectory.objects.filter(pk=directory.pk).update(builds=F("builds") + 1, used_at=ended_at)
+
+
+def record_slot_wait(host: Host, build: Build, report: Report) -> None:
+    if not report.slot_owners or report.began_at is None:
+        return
+    holder = Build.objects.filter(host=host, pid=report.slot_owners[0]).exclude(pk=build.pk).last()
+    LockWait.objects.get_or_create(
+        build=build,
+        kind=LockKind.SLOT,
+        defaults={
+            "holder": holder,
+            "holder_pid": report.slot_owners[0],
+            "began_at": at(report.asked_at),
+            "ms": report.slot_wait_ms,
+        },
+    )
+
+
+@transaction.atomic
+def record_waits(*, host: Host, waits: Sequence[BuildWait]) -> int:
+    """Waits for locks of files. Those of builds that nobody reported are passed over. Returns how many were written."""
+    names = {wait.build for wait in waits} | {wait.holder for wait in waits if wait.holder}
+    builds = {build.report: build for build in Build.objects.filter(host=host, report__in=names)}
+    known = [wait for wait in waits if wait.build in builds]
+    LockWait.objects.bulk_create(
+        LockWait(
+            build=builds[wait.build],
+            kind=wait.kind,
+            path=plain_text(wait.path, 4096),
+            holder=builds.get(wait.holder),
+            holder_pid=wait.holder_pid,
+            began_at=at(wait.began),
+            ms=wait.ms,
+        )
+        for wait in known
+    )
+    for wait in known:
+        Build.objects.filter(pk=builds[wait.build].pk).update(lock_wait_ms=F("lock_wait_ms") + wait.ms)
+    return len(known)
+
+
+@transaction.atomic
+def give_up(*, builds: Iterable[Build], now: datetime) -> list[Build]:
+    """Builds whose processes are gone without a word: they were killed together with their shim."""
+    lost = [
+        build
+        for build in builds
+        if Build.objects.filter(pk=build.pk, state__in=OPEN).update(state=BuildState.LOST, ended_at=now)
+    ]
+    for build in lost:
+        publish_on_commit("build", build.pk)
+    return lost
+
+
+def state_of(report: Report) -> BuildState:
+    if report.ended_at is None:
+        return BuildState.WAITING if report.began_at is None else BuildState.RUNNING
+    if not report.exit_code:
+        return BuildState.PASSED
+    return BuildState.KILLED if report.exit_code < 0 else BuildState.FAILED
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def maybe_at(seconds: float | None) -> datetime | None:
+    return None if seconds is None else at(seconds)

@@ -1,0 +1,130 @@
+from django.db import models
+
+from apps.builds.domain.lock_waits import LockKind
+from apps.fleet.models import Agent, Host
+from apps.workspaces.models import Repository, Workspace
+
+
+class Scheme(models.TextChoices):
+    """What has a directory of its own, beside each agent: see docs/reference/builds.md."""
+
+    LEAN = "lean"
+    STRICT = "strict"
+
+
+class BuildOptions(models.Model):
+    """What Swarmyard does for the builds of a repository. A repository without a row has the defaults."""
+
+    repository = models.OneToOneField(Repository, on_delete=models.CASCADE, related_name="build_options")
+    own_directories = models.BooleanField(
+        default=True, help_text="each agent builds in directories of its own"
+    )
+    scheme = models.CharField(max_length=10, choices=Scheme, default=Scheme.LEAN)
+    slots = models.BooleanField(default=True, help_text="builds wait for a slot of their host")
+
+    class Meta:
+        verbose_name_plural = "build options"
+
+    def __str__(self) -> str:
+        return f"builds of {self.repository}"
+
+
+class BuildDirectory(models.Model):
+    """Where one agent's builds of one kind go. `parts` is what its key was made of."""
+
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="build_directories")
+    path = models.CharField(max_length=4096)
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.SET_NULL, null=True, related_name="build_directories"
+    )
+    repository = models.ForeignKey(
+        Repository, on_delete=models.CASCADE, null=True, related_name="build_directories"
+    )
+    tool = models.CharField(max_length=20)
+    key = models.CharField(max_length=64, blank=True, help_text="empty for one that its user chose")
+    parts = models.JSONField(default=dict)
+    warm_source = models.CharField(max_length=200, blank=True, help_text="what it was seeded from")
+    builds = models.PositiveIntegerField(default=0)
+    size_bytes = models.BigIntegerField(null=True, help_text="on disk, as last looked at")
+    sized_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "build directories"
+        constraints = [models.UniqueConstraint(fields=["host", "path"], name="one_row_per_build_directory")]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class BuildState(models.TextChoices):
+    WAITING = "waiting", "waiting for a slot"
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"
+    KILLED = "killed", "ended by a signal"
+    LOST = "lost"
+
+
+OPEN = (BuildState.WAITING, BuildState.RUNNING)
+
+
+class BuildQuerySet(models.QuerySet["Build"]):
+    def open(self) -> "BuildQuerySet":
+        return self.filter(state__in=OPEN)
+
+
+class Build(models.Model):
+    """One run of a build tool, as its shim reported it."""
+
+    report = models.CharField(max_length=64, help_text="the shim's name for it")
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="builds")
+    agent = models.ForeignKey(Agent, on_delete=models.SET_NULL, null=True, related_name="builds")
+    directory = models.ForeignKey(
+        BuildDirectory, on_delete=models.SET_NULL, null=True, related_name="recorded_builds"
+    )
+    who = models.CharField(
+        max_length=80, blank=True, help_text="name of the agent, or what a user calls himself"
+    )
+    tool = models.CharField(max_length=20)
+    mode = models.CharField(max_length=20)
+    arguments = models.CharField(max_length=4096, blank=True)
+    cwd = models.CharField(max_length=4096, blank=True)
+    pid = models.PositiveIntegerField(help_text="of its shim")
+    start_ticks = models.BigIntegerField(default=0, help_text="of that process, as in /proc/PID/stat")
+    state = models.CharField(max_length=10, choices=BuildState, default=BuildState.WAITING)
+    asked_at = models.DateTimeField(db_index=True)
+    began_at = models.DateTimeField(null=True, help_text="when it had its slot")
+    ended_at = models.DateTimeField(null=True)
+    exit_code = models.IntegerField(null=True, help_text="minus the number of the signal that ended it")
+    slot_wait_ms = models.FloatField(default=0)
+    lock_wait_ms = models.FloatField(default=0, help_text="for locks of files, all kinds")
+    memory_bytes = models.BigIntegerField(null=True, help_text="of its largest process")
+
+    objects = BuildQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["host", "report"], name="one_row_per_build")]
+        indexes = [models.Index(fields=["agent", "-asked_at"], name="build_by_agent")]
+
+    def __str__(self) -> str:
+        return f"{self.tool} {self.arguments}"[:80]
+
+
+class LockWait(models.Model):
+    """How long a build waited for one lock, and for whom."""
+
+    build = models.ForeignKey(Build, on_delete=models.CASCADE, related_name="waits")
+    kind = models.CharField(max_length=20, choices=[(kind.value, kind.value) for kind in LockKind])
+    path = models.CharField(max_length=4096, blank=True)
+    holder = models.ForeignKey(Build, on_delete=models.SET_NULL, null=True, related_name="held_up")
+    holder_pid = models.PositiveIntegerField(default=0, help_text="0: not known")
+    began_at = models.DateTimeField()
+    ms = models.FloatField()
+
+    class Meta:
+        ordering = ["began_at"]
+
+    def __str__(self) -> str:
+        return f"{self.ms:.0f} ms for {self.kind}"

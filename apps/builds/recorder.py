@@ -1,0 +1,137 @@
+"""The part of the host process that keeps rows of builds: reads shims' reports, writes lock waits, sets the slots."""
+
+import logging
+import threading
+import time
+from contextlib import suppress
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.utils import timezone
+
+from apps.builds import actions, places
+from apps.builds.domain.slots import slots
+from apps.builds.lock_watch import LockWatch, watch
+from apps.builds.models import Build
+from apps.builds.reports import Found, ReportBox
+from apps.builds.samples import frame_of
+from apps.fleet.models import Host
+from apps.lib import procfs
+from apps.lib.paths import write_whole
+from apps.lib.redis import RedisUnavailable
+from apps.telemetry.ingest import append_frames
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.025  # between two looks whether anybody reported: one system call
+TURN_SECONDS = 0.25  # between two turns while builds run
+SLOTS_SECONDS = 1.0
+GONE_SECONDS = 2.0
+AWAY_SECONDS = 1.0  # after the database refused
+LIMIT = "limit"  # as the shims know it
+
+
+class Recorder:
+    def __init__(self, host: Host, locks: LockWatch) -> None:
+        self.host = host
+        self.locks = locks
+        self.box = ReportBox(places.reports())
+        self._limit = 0
+
+    def turn(self) -> int:
+        """Writes down what is new. Returns how many builds are under way."""
+        news = self.box.news()
+        builds = [(found, actions.record_report(host=self.host, found=found)) for found in news]
+        if waits := self.locks.taken():
+            actions.record_waits(host=self.host, waits=waits)
+        for found, build in builds:
+            self._tell(found, build)
+        return Build.objects.open().filter(host=self.host).count()
+
+    def _tell(self, found: Found, build: Build) -> None:
+        """A report is kept until its sample is in the stream."""
+        if found.report.ended_at is not None and (frame := frame_of(build)) is not None:
+            try:
+                if append_frames([frame]) == ["full"]:
+                    return
+            except RedisUnavailable as error:
+                log.debug("a build isn't counted yet: %s", error)
+                return
+        self.box.keep(found)
+
+    def give_up_gone(self) -> None:
+        """Builds that were killed together with their shim say nothing any more."""
+        gone = [build for build in Build.objects.open().filter(host=self.host) if not is_alive(build)]
+        for build in actions.give_up(builds=gone, now=timezone.now()):
+            self.box.remove(build.report)
+
+    def set_slots(self) -> None:
+        limit = slots(
+            configured=settings.BUILD_SLOTS,
+            usable_cpus=procfs.cpu_topology().usable,
+            memory_pressure=procfs.pressure("memory"),
+            most_pressure=settings.MAX_MEMORY_PRESSURE,
+        )
+        if limit != self._limit:
+            write_whole(places.slots() / LIMIT, f"{limit}\n".encode())
+            self._limit = limit
+
+
+def is_alive(build: Build) -> bool:
+    process = procfs.read_process(build.pid)
+    return process is not None and process.alive and process.start_ticks == build.start_ticks
+
+
+def start(host: Host, stop: threading.Event) -> None:
+    """Two threads: one looks at locks, which must not wait for the database, one writes."""
+    places.make_ready()
+    locks, anybody_builds = LockWatch(), threading.Event()
+    recorder = Recorder(host, locks)
+    for target, arguments in (
+        (watch, (locks, anybody_builds, stop)),
+        (keep_recording, (recorder, anybody_builds, stop)),
+    ):
+        threading.Thread(target=target, args=arguments, name=f"builds {target.__name__}", daemon=True).start()
+
+
+def keep_recording(recorder: Recorder, anybody_builds: threading.Event, stop: threading.Event) -> None:
+    schedule = Schedule(recorder, anybody_builds)
+    while not stop.wait(LOOK_SECONDS):
+        try:
+            schedule.look()
+        except (DatabaseError, InterfaceError, OSError) as error:
+            log.warning("builds are written down later: %s", error)
+            with suppress(Exception):
+                close_old_connections()
+            stop.wait(AWAY_SECONDS)
+
+
+class Schedule:
+    """What is due at each look."""
+
+    def __init__(self, recorder: Recorder, anybody_builds: threading.Event) -> None:
+        self.recorder = recorder
+        self.anybody_builds = anybody_builds
+        self._changed_at = -1
+        self._due: dict[str, float] = {}
+
+    def look(self) -> None:
+        changed_at = self.recorder.box.directory.stat().st_mtime_ns
+        has_news = changed_at != self._changed_at
+        if has_news:
+            self.anybody_builds.set()  # before anything slow
+        if has_news or (self.anybody_builds.is_set() and self._is_due("turn", TURN_SECONDS)):
+            self._changed_at = changed_at
+            if not self.recorder.turn():
+                self.anybody_builds.clear()
+        if self.anybody_builds.is_set() and self._is_due("gone", GONE_SECONDS):
+            self.recorder.give_up_gone()
+        if self._is_due("slots", SLOTS_SECONDS):
+            self.recorder.set_slots()
+
+    def _is_due(self, what: str, seconds: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + seconds
+        return True

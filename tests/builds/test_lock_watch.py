@@ -1,0 +1,120 @@
+"""Waits for locks as the host process measures them, against what those who waited say themselves."""
+
+import fcntl
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+from apps.builds import places
+from apps.builds.actions import record_waits
+from apps.builds.models import Build, LockWait
+from tests.builds.test_recorder import ended, until
+from tests.builds.yard import make_package, start_cargo
+
+WAITER = """
+import fcntl, json, sys, time
+file = open(sys.argv[1])
+asked = time.monotonic()
+fcntl.flock(file, fcntl.LOCK_EX)
+print(json.dumps((time.monotonic() - asked) * 1000))
+"""
+
+
+def waiter(lock, name: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-IS", "-c", WAITER, str(lock)],
+        env=os.environ | {"SWARMYARD_BUILD": name},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_wait_is_measured_within_50_ms_of_the_truth(locks, tmp_path):
+    lock = tmp_path / ".cargo-lock"
+    errors = []
+    for turn in range(9):
+        with lock.open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            process = waiter(lock, f"build-{turn}")
+            time.sleep(0.3)
+        truth = json.loads(process.communicate(timeout=20)[0])
+        (wait,) = until(locks.taken, 10)
+        assert (wait.build, wait.kind, wait.path) == (f"build-{turn}", "build-directory", str(lock))
+        errors.append(abs(wait.ms - truth))
+
+    assert statistics.median(errors) < 50
+
+
+def test_who_waited_for_whom(locks, tmp_path):
+    lock = tmp_path / ".package-cache"
+    lock.touch()
+    holding = subprocess.Popen(
+        [sys.executable, "-IS", "-c", WAITER + "\nsys.stdout.flush(); sys.stdin.read()", str(lock)],
+        env=os.environ | {"SWARMYARD_BUILD": "holder"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holding.stdout.readline()
+    process = waiter(lock, "waiter")
+    time.sleep(0.3)
+    holding.communicate(timeout=10)
+    process.communicate(timeout=10)
+
+    (wait,) = until(locks.taken, 10)
+
+    assert (wait.build, wait.holder, wait.holder_pid) == ("waiter", "holder", holding.pid)
+    assert wait.kind == "package-cache"
+
+
+@pytest.mark.needs("cargo")
+@pytest.mark.parametrize("words", [["-q"], ["--color=always"]])
+def test_a_build_s_wait_for_its_directory_is_written_down_however_quiet_cargo_is(
+    recorder, agent, tmp_path, words
+):
+    make_package(agent, tmp_path / "w")
+    assert start_cargo(agent, "check", "-q").wait(60) == 0
+    ended(recorder)
+    Build.objects.all().delete()
+    (lock,) = places.directories_of(agent.workspace).glob("*/debug/.cargo-lock")
+
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = start_cargo(agent, "check", *words)
+        until(lambda: recorder.locks._parties)
+        time.sleep(0.4)
+    assert process.wait(60) == 0
+    build = ended(recorder)
+
+    wait = LockWait.objects.get()
+    assert (wait.build, wait.kind, wait.path) == (build, "build-directory", str(lock))
+    assert wait.holder_pid == os.getpid()
+    assert 350 < wait.ms <= (build.ended_at - build.began_at).total_seconds() * 1000
+    assert build.lock_wait_ms == wait.ms
+
+
+def test_waits_of_what_is_no_build_are_nobody_s(locks, tmp_path):
+    lock = tmp_path / "x.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = waiter(lock, "")
+        time.sleep(0.2)
+    process.communicate(timeout=10)
+    time.sleep(0.1)
+
+    assert locks.taken() == []
+
+
+def test_waits_of_builds_that_nobody_reported_are_passed_over(recorder, locks, tmp_path):
+    lock = tmp_path / ".cargo-lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = waiter(lock, "no-report")
+        time.sleep(0.2)
+    process.communicate(timeout=10)
+
+    assert record_waits(host=recorder.host, waits=until(locks.taken, 10)) == 0
