@@ -1,5 +1,6 @@
 """What agents used up, as it is known now: one figure for each, whoever told it (`domain/spending.py`)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
@@ -30,19 +31,42 @@ class Ledger:
         return together(self.waves.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one agent told of, in both ways."""
+
+    agent: int
+    wave: str
+    role: str
+    measured: Spending
+    printed: Spending
+
+    @property
+    def spending(self) -> Spending:
+        return one_truth(self.measured, self.printed)
+
+
 def ledger_of(agents: QuerySet[Agent]) -> Ledger:
     """Two queries, whatever their number."""
+    found: dict[int, Spending] = {}
+    by_wave: dict[str, list[Spending]] = {}
+    for told in told_by(agents):
+        found[told.agent] = told.spending
+        by_wave.setdefault(told.wave, []).append(found[told.agent])
+    return Ledger(found, {wave: together(each) for wave, each in by_wave.items()})
+
+
+def told_by(agents: QuerySet[Agent]) -> Iterator[Told]:
+    """Of those that told of anything. Two queries, whatever their number."""
     chosen = agents.order_by()
     measured = spent_by_agents(chosen.values("pk"))
     told = Q(pk__in=spenders()) | Q(cost_usd__isnull=False)
     for count in COUNTS:
         told |= Q(**{f"{count}__gt": 0})
-    found: dict[int, Spending] = {}
-    by_wave: dict[str, list[Spending]] = {}
-    for pk, wave, *printed in chosen.filter(told).values_list("pk", "group", *COUNTS, "cost_usd"):
-        found[pk] = one_truth(as_measured(measured.get(pk)), as_printed(*printed))
-        by_wave.setdefault(wave, []).append(found[pk])
-    return Ledger(found, {wave: together(each) for wave, each in by_wave.items()})
+    for pk, wave, role, *printed in chosen.filter(told).values_list(
+        "pk", "group", "role", *COUNTS, "cost_usd"
+    ):
+        yield Told(pk, wave, role, as_measured(measured.get(pk)), as_printed(*printed))
 
 
 def spending_of(agent: Agent) -> Spending:
