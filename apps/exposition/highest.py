@@ -23,9 +23,8 @@ class Highest:
             return None
         series = metric.name, labels
         with self._lock:
-            mark = self._marks[series] = max(
-                value, self._marks.pop(series, value)
-            )  # so it is the last in order
+            mark = max(value, self._marks.pop(series, value))
+            self._marks[series] = mark  # as the last in order
             if len(self._marks) > MOST:
                 del self._marks[next(iter(self._marks))]
         return mark

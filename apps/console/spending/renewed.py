@@ -1,9 +1,10 @@
 """What takes long to look up, shared by all who show it."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -19,28 +20,25 @@ class Renewed(Generic[T]):
         self._look_up = look_up
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: tuple[float, float, T] | None = None  # since when, until when, and what
+        self._begun = self._until = -math.inf
+        self._found: T | None = None
 
     def fresh(self) -> T:
         """As it is now."""
         asked = self._clock()
         with self._lock:
-            if self._known is None or self._known[0] <= asked:
+            if self._begun <= asked:
                 self._renew()
-            return self._value()
+            return cast(T, self._found)
 
     def recent(self) -> T:
         with self._lock:
-            if self._known is None or self._known[1] <= self._clock():
+            if self._until <= self._clock():
                 self._renew()
-            return self._value()
-
-    def _value(self) -> T:
-        assert self._known is not None
-        return self._known[2]
+            return cast(T, self._found)
 
     def _renew(self) -> None:
         begun = self._clock()
-        found = self._look_up()
+        self._found = self._look_up()
         ended = self._clock()
-        self._known = begun, ended + max(KEPT_SECONDS, (ended - begun) / MOST_OF_TIME), found
+        self._begun, self._until = begun, ended + max(KEPT_SECONDS, (ended - begun) / MOST_OF_TIME)
