@@ -62,7 +62,10 @@ STREAM_ENTRIES = define(
 )
 STREAM_BYTES = define("telemetry_stream_bytes", "gauge", "Bytes of samples that the sample stream holds.")
 OMITTED = define(
-    "omitted", "gauge", "Live agents and open waves that are left out here, for their number.", "what"
+    "omitted",
+    "gauge",
+    "Live agents, open waves and models of waves that are left out here, for their number.",
+    "what",
 )
 
 # Operations
@@ -140,6 +143,20 @@ MEASURED_TOKENS = define(
     "Tokens that agents measured (OTLP) by type: input (no cache had it), cache_read, cache_write, output.",
     *OF_A_WAVE, "type",
 )  # fmt: skip
+MODEL_TOKENS = define(
+    "model_tokens_total",
+    "counter",
+    "Tokens that agents measured of a model that they named, of all types.",
+    "wave",
+    "model",
+)
+MODEL_COST = define(
+    "model_cost_usd_total",
+    "counter",
+    "What a model cost in US dollars, as the agents that named it measured.",
+    "wave",
+    "model",
+)
 
 # Agents, as many as the setting allows
 AGENT_OPERATIONS = define(

@@ -12,6 +12,7 @@ def scrape(now: datetime) -> Page:
     labels = waves.collect(page, now)
     telemetry.collect_operations(page, labels)
     spending.collect(page, labels)
+    spending.collect_models(page, labels)
     host_names = hosts.collect(page, now)
     agents.collect(page, telemetry.fresh_figures(state), now)
     yard.collect(page, now)

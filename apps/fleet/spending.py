@@ -1,13 +1,19 @@
 """What agents used up, as it is known now: one figure for each, whoever told it (`domain/spending.py`)."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from apps.fleet.domain.spending import NOTHING_TOLD, Spending, one_truth, together
 from apps.fleet.models import Agent
-from apps.telemetry.queries import Spent, spenders, spent_by_agents, spent_by_models
+from apps.telemetry.queries import (
+    Spent,
+    spenders,
+    spent_by_agents,
+    spent_by_labels_and_models,
+    spent_by_models,
+)
 
 COUNTS = ("tokens_in", "tokens_out", "cache_read", "cache_creation")
 NEGLIGIBLE = 1e-4  # of a whole; less is an error of adding up
@@ -86,6 +92,18 @@ def by_model(whole: Spending, agents: QuerySet[Agent] | None = None) -> dict[str
     rest = less(whole, together(models.values()))
     found = {name: models[name] for name in ranked}
     return found | {"": rest} if rest.is_known else found
+
+
+def by_wave_and_model(waves: Collection[str]) -> dict[str, dict[str, Spending]]:
+    """What each model used in each of these waves, where its agents name their models; those first heard of first.
+    One query."""
+    agents = Agent.objects.order_by()
+    wave = Subquery(agents.filter(pk=OuterRef("agent")).values("group"))
+    spent = spent_by_labels_and_models(agents.filter(group__in=waves).values("pk"), wave)
+    found: dict[str, dict[str, Spending]] = {}
+    for (label, model), amounts in spent.items():
+        found.setdefault(label, {})[model] = as_measured(amounts)
+    return found
 
 
 def less(whole: Spending, part: Spending) -> Spending:

@@ -39,11 +39,14 @@ def fill(agents: int = 3, *, waves: int = 1) -> list[int]:
     return made
 
 
-def measure(agent: int, **amounts: float) -> None:
+def measure(agent: int, model: str = "claude-opus", **amounts: float) -> None:
     """What it measured by OTLP is counted, as the telemetry process does it."""
     mark = actions.current_mark(stream=STREAM)
     start = int(time.time()) // 10 * 10
-    measures: Measures = {name: Measured("", "sum", amount) for name, amount in amounts.items()}
+    measures: Measures = {
+        name: Measured("", "sum", amount, models={model: amount} if model else None)
+        for name, amount in amounts.items()
+    }
     after = Mark(f"1-{int(mark.last_id.split('-')[1]) + 1}", time.time())
     actions.record(stream=STREAM, slots=[], before=mark, after=after, measured=[(start, agent, measures)])
 

@@ -144,6 +144,38 @@ def test_only_waves_that_are_shown_have_series(scraped, wave, monkeypatch):
     assert scraped().of("tokens_total") == {("coder", "w2"): 10}
 
 
+def test_it_tells_what_each_model_used_in_each_wave(scraped, wave):
+    agent = member(wave).pk
+    measure(agent, "opus", **{INPUT: 10.0, READ: 20.0, "cost_usd": 0.5})
+    measure(agent, "haiku", **{INPUT: 1.0})
+    measure(member(wave).pk, "opus", **{OUTPUT: 3.0, "cost_usd": 0.25})
+    measure(member(make_wave("w2")).pk, "opus", **{INPUT: 7.0})
+    measure(member(wave).pk, "", **{INPUT: 100.0, "cost_usd": 9.0})
+
+    page = scraped()
+
+    assert page.of("model_tokens_total") == {("opus", "w1"): 33, ("haiku", "w1"): 1, ("opus", "w2"): 7}
+    assert page.of("model_cost_usd_total") == {("opus", "w1"): 0.75}
+    assert page.of("tokens_total")[WAVE] == 134
+    assert page.of("omitted")[("models",)] == 0
+
+
+def test_the_models_first_heard_of_stay_when_others_come(scraped, wave, monkeypatch):
+    monkeypatch.setattr(spending, "MODELS", 2)
+    for model in ("middling", "aged"):
+        measure(member(wave).pk, model, **{INPUT: 1.0})
+    before = scraped()
+    for model in ("bright", "aged", "zealous"):
+        measure(member(wave).pk, model, **{INPUT: 10.0})
+    measure(member(make_wave("w2")).pk, "bright", **{INPUT: 5.0})
+
+    after = scraped()
+
+    assert before.of("omitted")[("models",)] == 0
+    assert after.of("model_tokens_total") == {("middling", "w1"): 1, ("aged", "w1"): 11, ("bright", "w2"): 5}
+    assert after.of("omitted")[("models",)] == 2
+
+
 def test_a_mark_only_rises():
     marks = Highest()
 

@@ -1,11 +1,12 @@
 """Tokens and cost, from rows that are kept for good: totals of what agents measured, and what they printed.
 
 What an agent printed may be corrected downwards by its result, and which of the two tells of more may change. So wholes
-are shown, which only grow but for such a correction, and types as measured alone: parts that are told from one source
-now and from another one later would fall and rise.
+are shown, which only grow but for such a correction, and types and models as measured alone: parts that are told from
+one source now and from another one later would fall and rise.
 """
 
 from collections.abc import Collection
+from itertools import islice
 
 from apps.exposition import metrics
 from apps.exposition.highest import Highest
@@ -13,7 +14,9 @@ from apps.exposition.metrics import Metric
 from apps.exposition.page import Page
 from apps.fleet.domain.spending import NOTHING_TOLD, Spending
 from apps.fleet.models import Agent
-from apps.fleet.spending import told_by
+from apps.fleet.spending import by_wave_and_model, told_by
+
+MODELS = 16  # of a wave that have series of their own: an agent may name its models as it likes
 
 highest = Highest()
 
@@ -30,6 +33,17 @@ def collect(page: Page, waves: Collection[str]) -> None:
         put(page, metrics.COST, whole[of_wave].cost_usd, *of_wave)
         for word, count in types(measured[of_wave]).items():
             put(page, metrics.MEASURED_TOKENS, count, *of_wave, word)
+
+
+def collect_models(page: Page, waves: Collection[str]) -> None:
+    omitted = 0
+    for wave, models in by_wave_and_model(waves).items():
+        omitted += max(0, len(models) - MODELS)
+        # Those first heard of: who is shown stays shown.
+        for model, used in islice(models.items(), MODELS):
+            put(page, metrics.MODEL_TOKENS, used.tokens, wave, model)
+            put(page, metrics.MODEL_COST, used.cost_usd, wave, model)
+    page.put(metrics.OMITTED, omitted, "models")
 
 
 def types(measured: Spending) -> dict[str, int | None]:
