@@ -132,6 +132,15 @@ def test_before_the_first_figures_there_are_none(client):
     assert told(client) == {"window": "5m", "at": None, "age_s": None, "yard": None, "groups": {}}
 
 
+def test_while_redis_is_away_it_says_so(client, settings, tmp_path):
+    settings.REDIS_URL = f"unix://{tmp_path / 'no-redis.sock'}"
+
+    answer = client.get("/api/v1/figures")
+
+    assert (answer.status_code, [*answer.json()]) == (503, ["error"])
+    assert "Redis doesn't answer" in answer.json()["error"]
+
+
 def test_figures_of_another_version_are_none(client):
     connection().set(snapshot.key(300), b"\x81\xa5other\x01")
 
