@@ -16,6 +16,7 @@ from apps.events.api import router as events
 from apps.fleet.api import agents, hosts, spending
 from apps.fleet.exceptions import AgentRefused
 from apps.lib.questions import NoAnswer
+from apps.telemetry.api import figures
 from apps.telemetry.api import router as service_levels
 from apps.waves.api import router as waves
 from apps.waves.exceptions import WaveRefused
@@ -39,6 +40,7 @@ api.add_router("/spending", spending)
 api.add_router("/repositories", repositories)
 api.add_router("/alerts", alerts)
 api.add_router("/events", events)
+api.add_router("/figures", figures)
 api.add_router("/service-levels", service_levels)
 
 SIGN_IN = (

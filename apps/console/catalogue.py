@@ -9,11 +9,9 @@ from apps.console.hosts import fragments as hosts
 from apps.console.regions import Region
 from apps.console.repositories import fragments as repositories
 from apps.console.service_levels import fragments as service_levels
+from apps.console.spending import fragments as spending
 from apps.console.waves import fragments as waves
 from apps.console.yard import fragments as yard
 
-REGIONS: dict[str, Region] = {
-    region.name: region
-    for area in (menu, yard, alerts, waves, agents, repositories, hosts, compare, service_levels, events)
-    for region in area.REGIONS
-}
+AREAS = (menu, yard, alerts, waves, agents, repositories, hosts, compare, service_levels, spending, events)
+REGIONS: dict[str, Region] = {region.name: region for area in AREAS for region in area.REGIONS}

@@ -6,7 +6,7 @@ from typing import Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
 
-BASE_UNITS = ("seconds", "bytes", "ratio")
+BASE_UNITS = ("seconds", "bytes", "ratio", "usd")
 PREFIX = "swarmyard_"
 # Seconds. The targets of the service levels are among them, so that the share within a target can be told.
 DURATIONS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -62,7 +62,10 @@ STREAM_ENTRIES = define(
 )
 STREAM_BYTES = define("telemetry_stream_bytes", "gauge", "Bytes of samples that the sample stream holds.")
 OMITTED = define(
-    "omitted", "gauge", "Live agents and open waves that are left out here, for their number.", "what"
+    "omitted",
+    "gauge",
+    "Live agents, open waves and models of waves that are left out here, for their number.",
+    "what",
 )
 
 # Operations
@@ -121,6 +124,40 @@ LEVEL_MET = define(
     "service_level_met", "gauge", "1 when the last minute met the target, 0 when it missed it.", "level"
 )
 
+# Tokens and cost
+TOKENS = define(
+    "tokens_total",
+    "counter",
+    "Tokens that agents used, of all types: the higher of what an agent measured and printed.",
+    *OF_A_WAVE,
+)
+COST = define(
+    "cost_usd_total",
+    "counter",
+    "What their models cost in US dollars, as agents reckon it: the higher of what one measured and printed.",
+    *OF_A_WAVE,
+)
+MEASURED_TOKENS = define(
+    "measured_tokens_total",
+    "counter",
+    "Tokens that agents measured (OTLP) by type: input (no cache had it), cache_read, cache_write, output.",
+    *OF_A_WAVE, "type",
+)  # fmt: skip
+MODEL_TOKENS = define(
+    "model_tokens_total",
+    "counter",
+    "Tokens that agents measured of a model that they named, of all types.",
+    "wave",
+    "model",
+)
+MODEL_COST = define(
+    "model_cost_usd_total",
+    "counter",
+    "What a model cost in US dollars, as the agents that named it measured.",
+    "wave",
+    "model",
+)
+
 # Agents, as many as the setting allows
 AGENT_OPERATIONS = define(
     "agent_operations_total", "counter", "Operations that the agent reported.", *OF_AN_AGENT
@@ -132,6 +169,8 @@ AGENT_SECONDS = define(
 AGENT_LOCK_WAIT = define(
     "agent_lock_wait_seconds_total", "counter", "Time that its operations waited for locks.", *OF_AN_AGENT
 )
+AGENT_TOKENS = define("agent_tokens_total", "counter", "Tokens that it used, of all types.", *OF_AN_AGENT)
+AGENT_COST = define("agent_cost_usd_total", "counter", "What its models cost in US dollars.", *OF_AN_AGENT)
 AGENT_MEMORY = define("agent_memory_bytes", "gauge", "Resident memory of its process tree.", *OF_AN_AGENT)
 AGENT_CPU = define("agent_cpu_cores", "gauge", "Cores that its process tree keeps busy.", *OF_AN_AGENT)
 AGENT_STARTS = define("agent_starts_total", "counter", "How often the agent was started.", *OF_AN_AGENT)

@@ -3,13 +3,16 @@
 from datetime import datetime
 
 from apps.exposition.page import Page
-from apps.exposition.sources import agents, hosts, jobs, telemetry, waves, web, yard
+from apps.exposition.sources import agents, hosts, jobs, spending, telemetry, waves, web, yard
 
 
 def scrape(now: datetime) -> Page:
     page = Page()
     state = telemetry.collect(page, now)
-    telemetry.collect_operations(page, waves.collect(page, now))
+    labels = waves.collect(page, now)
+    telemetry.collect_operations(page, labels)
+    spending.collect(page, labels)
+    spending.collect_models(page, labels)
     host_names = hosts.collect(page, now)
     agents.collect(page, telemetry.fresh_figures(state), now)
     yard.collect(page, now)

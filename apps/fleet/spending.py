@@ -1,12 +1,19 @@
 """What agents used up, as it is known now: one figure for each, whoever told it (`domain/spending.py`)."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from apps.fleet.domain.spending import NOTHING_TOLD, Spending, one_truth, together
 from apps.fleet.models import Agent
-from apps.telemetry.queries import Spent, spenders, spent_by_agents, spent_by_models
+from apps.telemetry.queries import (
+    Spent,
+    spenders,
+    spent_by_agents,
+    spent_by_labels_and_models,
+    spent_by_models,
+)
 
 COUNTS = ("tokens_in", "tokens_out", "cache_read", "cache_creation")
 NEGLIGIBLE = 1e-4  # of a whole; less is an error of adding up
@@ -30,19 +37,42 @@ class Ledger:
         return together(self.waves.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one agent told of, in both ways."""
+
+    agent: int
+    wave: str
+    role: str
+    measured: Spending
+    printed: Spending
+
+    @property
+    def spending(self) -> Spending:
+        return one_truth(self.measured, self.printed)
+
+
 def ledger_of(agents: QuerySet[Agent]) -> Ledger:
     """Two queries, whatever their number."""
+    found: dict[int, Spending] = {}
+    by_wave: dict[str, list[Spending]] = {}
+    for told in told_by(agents):
+        found[told.agent] = told.spending
+        by_wave.setdefault(told.wave, []).append(found[told.agent])
+    return Ledger(found, {wave: together(each) for wave, each in by_wave.items()})
+
+
+def told_by(agents: QuerySet[Agent]) -> Iterator[Told]:
+    """Of those that told of anything. Two queries, whatever their number."""
     chosen = agents.order_by()
     measured = spent_by_agents(chosen.values("pk"))
     told = Q(pk__in=spenders()) | Q(cost_usd__isnull=False)
     for count in COUNTS:
         told |= Q(**{f"{count}__gt": 0})
-    found: dict[int, Spending] = {}
-    by_wave: dict[str, list[Spending]] = {}
-    for pk, wave, *printed in chosen.filter(told).values_list("pk", "group", *COUNTS, "cost_usd"):
-        found[pk] = one_truth(as_measured(measured.get(pk)), as_printed(*printed))
-        by_wave.setdefault(wave, []).append(found[pk])
-    return Ledger(found, {wave: together(each) for wave, each in by_wave.items()})
+    for pk, wave, role, *printed in chosen.filter(told).values_list(
+        "pk", "group", "role", *COUNTS, "cost_usd"
+    ):
+        yield Told(pk, wave, role, as_measured(measured.get(pk)), as_printed(*printed))
 
 
 def spending_of(agent: Agent) -> Spending:
@@ -62,6 +92,18 @@ def by_model(whole: Spending, agents: QuerySet[Agent] | None = None) -> dict[str
     rest = less(whole, together(models.values()))
     found = {name: models[name] for name in ranked}
     return found | {"": rest} if rest.is_known else found
+
+
+def by_wave_and_model(waves: Collection[str]) -> dict[str, dict[str, Spending]]:
+    """What each model used in each of these waves, where its agents name their models; those first heard of first.
+    One query."""
+    agents = Agent.objects.order_by()
+    wave = Subquery(agents.filter(pk=OuterRef("agent")).values("group"))
+    spent = spent_by_labels_and_models(agents.filter(group__in=waves).values("pk"), wave)
+    found: dict[str, dict[str, Spending]] = {}
+    for (label, model), amounts in spent.items():
+        found.setdefault(label, {})[model] = as_measured(amounts)
+    return found
 
 
 def less(whole: Spending, part: Spending) -> Spending:

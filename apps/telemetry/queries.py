@@ -4,13 +4,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Min, QuerySet, Subquery, Sum
 
 from apps.telemetry.domain.measures import COST, TOKENS
 from apps.telemetry.ingest import STREAM
 from apps.telemetry.models import AgentMeasureTotal, AgentModelTotal, AgentTotal, Checkpoint, GroupTotal
 
-Key = TypeVar("Key", int, str)
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,16 @@ def _spent(rows: Iterable[tuple[Key, str, float]]) -> dict[Key, Spent]:
     for key, name, amount in rows:
         found.setdefault(key, {})[SPENT[name]] = amount
     return {key: Spent(**amounts) for key, amounts in found.items()}
+
+
+def spent_by_labels_and_models(
+    agents: Collection[int] | QuerySet[Any], label: Subquery
+) -> dict[tuple[str, str], Spent]:
+    """What each model used for those of these agents that have the same label, which `label` looks up by a row's
+    `agent`. The models first heard of come first."""
+    rows = AgentModelTotal.objects.filter(agent__in=agents, name__in=SPENT).annotate(label=label)
+    found = rows.values_list("label", "model", "name").annotate(amount=Sum("amount"), first=Min("pk"))
+    return _spent(((label, model), name, amount) for label, model, name, amount, _ in found.order_by("first"))
 
 
 def spenders() -> QuerySet[Any]:

@@ -11,6 +11,8 @@ from apps.console import consumer
 from apps.console.access import views as access_views
 from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, Brake
 from apps.console.agents import rows
+from apps.console.spending import fragments as spending
+from apps.console.spending.renewed import Renewed
 from apps.events.domain.actor import Role
 from tests.factories import make_user
 
@@ -26,6 +28,7 @@ def _of_this_test_alone(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(access_views, "by_name", Brake("name", LIMIT))
     monkeypatch.setattr(access_views, "by_address", Brake("address", ADDRESS_LIMIT))
     monkeypatch.setattr(consumer, "pusher", None)
+    monkeypatch.setattr(spending, "used", Renewed(spending.look_up))
     rows._rendered.clear()
 
 

@@ -37,6 +37,7 @@ PAGES = [
     "/hosts/",
     "/service-levels/",
     "/service-levels/?window=1h",
+    "/spending/",
     "/events/",
 ]
 AGENTS = range(1, 10)

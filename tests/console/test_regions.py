@@ -39,6 +39,7 @@ PAGE_REGIONS = {
     "/repositories/": ["repositories_list"],
     "/hosts/": ["hosts_list"],
     "/service-levels/?window=1m": ["menu?at=levels", "service_levels?window=1m"],
+    "/spending/": ["menu?at=spending", "spending"],
     "/events/": ["events_list"],
     "/alerts/": ["alerts_watch", "alerts_table"],
     "/alerts/?state=resolved": ["alerts_table?state=resolved"],

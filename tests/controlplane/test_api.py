@@ -51,6 +51,7 @@ ENDPOINTS = [
     ("POST", "/repositories", {"path_or_url": "/nowhere"}, Role.OPERATOR, 409),
     ("GET", "/repositories/{name}", None, Role.VIEWER, 200),
     ("GET", "/events", None, Role.VIEWER, 200),
+    ("GET", "/figures", None, Role.VIEWER, 200),
     ("GET", "/service-levels", None, Role.VIEWER, 200),
     ("GET", "/spending", None, Role.VIEWER, 200),
     ("GET", "/alerts", None, Role.VIEWER, 200),
@@ -85,7 +86,7 @@ every_deed = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def wave(waves):
+def wave(waves, redis_server):
     """One on which every verb makes sense that is tried."""
     wave = waves.running(agents=3)
     waves.agents(wave).filter(name__endswith="3").update(state=State.FAILED)
@@ -293,6 +294,9 @@ def test_a_token_s_use_is_noted_about_once_a_minute(wave):
         ("DELETE", "/alerts/rules/slow", None, 409, "switch it off instead"),
         ("POST", f"/alerts/{ALERT}/silence", {"seconds": 1}, 409, "from a minute to 30 days"),
         ("GET", "/alerts/4711", None, 404, "no such thing"),
+        ("GET", "/figures?window=2h", None, 422, "window: Input should be '1m'"),
+        ("GET", "/figures?kind=planet", None, 422, "kind: Input should be 'wave'"),
+        ("GET", "/figures?subject=planet:mars", None, 422, "subject: String should match"),
     ],
 )
 def test_every_refusal_has_one_shape(wave, method, path, body, status, told):

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from apps.console import consumer
 from apps.events.counts import EventCounts
 from apps.events.domain.actor import Role
-from apps.exposition.sources import yard
+from apps.exposition.highest import Highest
+from apps.exposition.sources import spending, yard
 from tests.factories import make_user
 
 
@@ -39,6 +40,7 @@ def _of_this_test_alone(settings, tmp_path, monkeypatch: pytest.MonkeyPatch) -> 
     settings.SWARMYARD_HOME = tmp_path
     settings.REDIS_URL = f"unix://{tmp_path / 'no-redis.sock'}"
     monkeypatch.setattr(yard, "event_counts", EventCounts())
+    monkeypatch.setattr(spending, "highest", Highest())
     monkeypatch.setattr(consumer, "pusher", None)
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from apps.lib.redis import connection
 from apps.telemetry import actions
 from apps.telemetry.actions import Mark
+from apps.telemetry.domain.measures import Measured, Measures
 from apps.telemetry.domain.pending import Slot, Work
 from apps.telemetry.domain.sample import Sample
 from apps.telemetry.domain.subjects import Labels
@@ -34,7 +35,20 @@ def fill(agents: int = 3, *, waves: int = 1) -> list[int]:
         ]
         make_event(f"w{number} started")
         report(*made[-agents:], wave=wave.label)
+        measure(made[-1], **{"tokens.input": 1_000.0, "tokens.output": 40.0, "cost_usd": 0.5})
     return made
+
+
+def measure(agent: int, model: str = "claude-opus", **amounts: float) -> None:
+    """What it measured by OTLP is counted, as the telemetry process does it."""
+    mark = actions.current_mark(stream=STREAM)
+    start = int(time.time()) // 10 * 10
+    measures: Measures = {
+        name: Measured("", "sum", amount, models={model: amount} if model else None)
+        for name, amount in amounts.items()
+    }
+    after = Mark(f"1-{int(mark.last_id.split('-')[1]) + 1}", time.time())
+    actions.record(stream=STREAM, slots=[], before=mark, after=after, measured=[(start, agent, measures)])
 
 
 def report(

@@ -98,6 +98,7 @@ def test_it_speaks_open_metrics_to_those_who_prefer_it(reader, accept):
     families = {family.name: family for family in open_metrics(answer.content.decode())}
     assert families["swarmyard_lock_wait_seconds"].unit == "seconds"
     assert families["swarmyard_operations"].type == "counter"
+    assert (families["swarmyard_cost_usd"].type, families["swarmyard_cost_usd"].unit) == ("counter", "usd")
 
 
 @pytest.mark.parametrize(

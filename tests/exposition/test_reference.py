@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from apps.exposition.metrics import METRICS
-from apps.exposition.sources import hosts, waves
+from apps.exposition.sources import hosts, spending, waves
 from tests.needs import needs
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs/reference/prometheus.md"
@@ -38,6 +38,7 @@ def test_it_says_what_the_metric_says_of_itself(name):
 def test_it_tells_the_bounds():
     assert f"newest ended ones, {waves.SHOWN} in all" in REFERENCE.read_text()
     assert f"by `host` for {hosts.SHOWN}" in REFERENCE.read_text()
+    assert f"by `model` for the first {spending.MODELS} of a wave" in REFERENCE.read_text()
 
 
 def test_the_guide_asks_for_what_there_is():

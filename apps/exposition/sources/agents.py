@@ -6,8 +6,10 @@ from django.conf import settings
 
 from apps.exposition import metrics
 from apps.exposition.page import Page
+from apps.exposition.sources import spending
 from apps.fleet.domain.health import Health, health_of
 from apps.fleet.models import Agent
+from apps.fleet.spending import ledger_of
 from apps.telemetry.models import AgentTotal
 from apps.telemetry.queries import totals_of_agents
 from apps.telemetry.snapshot import Snapshot
@@ -20,10 +22,14 @@ def collect(page: Page, figures: Snapshot | None, now: datetime) -> None:
     page.put(metrics.OMITTED, max(0, live.count() - settings.METRICS_AGENTS), "live agents")
     # The oldest first: who is shown stays shown.
     agents = list(live.order_by("pk").only(*FIELDS)[: settings.METRICS_AGENTS])
-    totals = totals_of_agents([agent.pk for agent in agents])
+    shown = [agent.pk for agent in agents]
+    totals, ledger = totals_of_agents(shown), ledger_of(Agent.objects.filter(pk__in=shown))
     for agent in agents:
         labels = agent.name, agent.group, agent.role
         page.put(metrics.AGENT_STARTS, agent.epoch, *labels)
+        used = ledger.of(agent.pk)
+        spending.put(page, metrics.AGENT_TOKENS, used.tokens, *labels)
+        spending.put(page, metrics.AGENT_COST, used.cost_usd, *labels)
         if is_seen(agent, now):
             page.put(metrics.AGENT_MEMORY, agent.memory_bytes, *labels)
             page.put(metrics.AGENT_CPU, cores(figures, agent.pk), *labels)
