@@ -80,10 +80,10 @@ def alert_items(alerts: Iterable[Alert]) -> list[Item]:
 
 
 def alert_item(alert: Alert) -> Item:
-    text = f"{alert.rule.title.lower()}: {figure(alert.value, alert.rule.unit)}, "
-    text += f"threshold {figure(alert.threshold, alert.rule.unit)}"
+    value, threshold = (figure(number, alert.rule.unit) for number in (alert.value, alert.threshold))
+    text = f"· {alert.subject}: {value}, threshold {threshold}"
     return Item(
-        alert.severity, tone_of(alert), alert.subject, links.alert(alert.pk), text, alert.fired_at, "Open"
+        alert.severity, tone_of(alert), alert.rule.title, links.alert(alert.pk), text, alert.fired_at, "Open"
     )
 
 
