@@ -118,9 +118,11 @@ function targetLine(value) {
 
 function targetWord(chart, drawn, ceiling) {
   const under = chart.under && chart.target > ceiling * ROOM; // or it would lie on the times
-  const place = drawn ? { y: chart.target, yanchor: under ? "top" : "bottom" } : { y: 1, yref: "paper", yanchor: "top" };
+  const place = drawn
+    ? { x: 0, xanchor: "left", y: chart.target, yanchor: under ? "top" : "bottom" } // the newest stays uncovered
+    : { x: 1, xanchor: "right", y: 1, yref: "paper", yanchor: "top" };
   const text = drawn ? chart.word : `${chart.word} ↑`;
-  return { xref: "paper", x: 1, xanchor: "right", showarrow: false, text, font: { size: 10 }, bgcolor: colour("--surface"), ...place };
+  return { xref: "paper", showarrow: false, text, font: { size: 10 }, bgcolor: colour("--surface"), ...place };
 }
 
 function legend(figure, chart) {
