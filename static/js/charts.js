@@ -91,6 +91,9 @@ function layout(chart, top, unit, width) {
       // Labels with seconds are wide, and two alike say nothing.
       nticks: width < 260 ? 3 : width < 420 ? 4 : 6,
       tickangle: 0,
+      ticks: "outside",
+      ticklen: 6, // keeps the times off the lowest value
+      tickcolor: "rgba(0,0,0,0)",
       tickformat: span() < 900 ? "%H:%M:%S" : span() <= DAY ? "%H:%M" : "%-d %b",
       showgrid: false,
       zeroline: false,
