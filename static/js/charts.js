@@ -125,7 +125,7 @@ function targetWord(chart, drawn, ceiling) {
     ? { x: 0, xanchor: "left", y: chart.target, yanchor: under ? "top" : "bottom" } // the newest stays uncovered
     : { x: 1, xanchor: "right", y: 1, yref: "paper", yanchor: "top" };
   const text = drawn ? chart.word : `${chart.word} ↑`;
-  return { xref: "paper", showarrow: false, text, font: { size: 10 }, bgcolor: colour("--surface"), ...place };
+  return { xref: "paper", showarrow: false, text, font: { size: 10 }, bgcolor: `${colour("--surface")}a0`, ...place };
 }
 
 function legend(figure, chart) {
