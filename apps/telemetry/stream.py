@@ -84,7 +84,7 @@ class Stream:
     def begin(self, position: EntryId, *, earliest: float) -> None:
         """Goes on after `position`. `earliest`: what follows with an id ahead of the clock arrived then or later."""
         self.position = position
-        self.at = 0.0  # what follows didn't arrive before this, which never goes back
+        self.at = 0.0  # arrival of the last entry taken; never goes back
         self._earliest = earliest
         self._newest = 0.0  # by Redis' clock
 
@@ -107,7 +107,7 @@ class Stream:
             self.taken += len(raw)
             caught_up = len(raw) < ENTRIES_AT_ONCE
         if caught_up:
-            self.at = self._earliest = max(self.at, now)
+            self._earliest = now
         entries = [what.entry() if isinstance(what, _Frames) else what for what in gathered.values()]
         return now, entries, caught_up
 
@@ -136,10 +136,6 @@ class Stream:
     def trim(self, *, counted: EntryId) -> None:
         """Lets go of what is counted, but for the last entry: by that a start knows that it is the same stream."""
         self.client.register_script(TRIM)(keys=[STREAM, BYTES_IN, BYTES_OUT], args=[format_id(counted)])
-
-    def held_bytes(self) -> int:
-        added, gone = cast(list[bytes | None], self.client.mget(BYTES_IN, BYTES_OUT))
-        return int(added or 0) - int(gone or 0)
 
 
 class _Frames:

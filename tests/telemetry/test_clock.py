@@ -14,12 +14,11 @@ from apps.telemetry.domain.measures import Measure
 from apps.telemetry.domain.sample import Reading
 from apps.telemetry.exceptions import ClockWentBack
 from apps.telemetry.ingest import BYTES_IN, STREAM, encode_body
-from apps.telemetry.measure_rows import totals_of
 from apps.telemetry.models import Rollup
 from apps.telemetry.queries import counted_until, recorded
 from apps.telemetry.service import Telemetry, run
 from apps.telemetry.stream import Stream
-from tests.telemetry.factories import arrive, make_body
+from tests.telemetry.factories import arrive, make_body, measured_totals
 from tests.telemetry.test_measures import report
 from tests.telemetry.test_service import kept, started
 
@@ -103,7 +102,7 @@ def test_readings_and_measures_count_when_they_are_read(client):
     add(client, m=encode_body([Measure("tokens.input", "", "sum", 7.0)]))
     telemetry = started(client)
 
-    tick_until(telemetry, lambda: totals_of(1) and snapshots.read(60).agents[2].memory == 300)
+    tick_until(telemetry, lambda: measured_totals(1) and snapshots.read(60).agents[2].memory == 300)
 
     assert snapshots.read(60).totals.tokens == 7.0
 
@@ -186,7 +185,7 @@ def test_whatever_the_clock_does_everything_is_counted_once(client, ahead, seed)
     telemetry.tick()
     telemetry.finish()
 
-    assert recorded(1).operations == totals_of(1)["commits"].amount == sent
+    assert recorded(1).operations == measured_totals(1)["commits"].amount == sent
     for resolution in (1, 10, 60):
         assert sum(tally.operations for _, tally in kept(resolution, "agent:1")) == sent
     assert counted_until() <= time.time() + 1

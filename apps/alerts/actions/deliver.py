@@ -129,4 +129,5 @@ def mine(delivery: Delivery) -> QuerySet[Delivery]:
 
 
 def back_off(attempts: int) -> float:
+    """Seconds until the next attempt, after so many."""
     return FIRST_BACK_OFF * 4.0 ** (attempts - 1)
