@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from django.db import connections
 
 from apps.lib.redis import connection
 from apps.telemetry import snapshot as snapshots
@@ -131,7 +132,14 @@ def test_a_clock_that_is_put_back_is_told_and_the_process_goes_on(client, ahead,
     ahead.seconds = HOUR
     arrive(client, time.time() + HOUR - 1, 10.0)
     stop = threading.Event()
-    process = threading.Thread(target=run, args=(client,), kwargs={"tick_seconds": 0.25, "stop": stop})
+
+    def telemetry() -> None:
+        try:
+            run(client, tick_seconds=0.25, stop=stop)
+        finally:
+            connections.close_all()
+
+    process = threading.Thread(target=telemetry)
     process.start()
     try:
         wait_until(
