@@ -179,7 +179,7 @@ def figure_items(moment: Moment) -> list[Item]:
     if snapshot is None or not any(moment.totals[state] for state in ("busy", "idle")):
         return []
     at = datetime.fromtimestamp(snapshot.at, tz=moment.now.tzinfo)
-    if moment.now - at < STALE_FIGURES:
+    if abs(moment.now - at) < STALE_FIGURES:  # of a moment to come: from before a clock was put back
         return []
     text = "are not renewed: is the telemetry process running?"
     return [Item("figures", "warn", "Figures", links.HOSTS, text, at)]
