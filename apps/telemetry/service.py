@@ -59,6 +59,7 @@ class Telemetry:
         self._retained_at = 0.0
         self.pace = tick_seconds  # seconds between two ticks
         self._look_again_at = 0.0
+        self._is_calm = False
         self._calm_until = 0.0
         self._shown = 0.0  # until when what was published reaches
         self.entries_per_s = 0.0  # that came of late
@@ -100,7 +101,8 @@ class Telemetry:
             self._look_again_at = now + LOOK_SECONDS
             asked = pace()
             self.pace = max(self.tick_seconds, asked)
-            if asked == CALM:
+            self._is_calm = asked == CALM
+            if self._is_calm:
                 self._calm_until = now + FOLLOWING_SECONDS
         return self.pace
 
@@ -195,7 +197,10 @@ class Telemetry:
         """Windows whose interval is over. Not before its last second has settled, as agents report a few times a
         second: else throughput always lacked a part of it."""
         intervals = {
-            window.seconds: floor_to(now - SETTLING_SECONDS, window.every) for window in WINDOWS.values()
+            window.seconds: floor_to(
+                now - SETTLING_SECONDS, window.seldom if self._is_calm else window.every
+            )
+            for window in WINDOWS.values()
         }
         due = {seconds for seconds, interval in intervals.items() if self._published.get(seconds) != interval}
         self._published = intervals

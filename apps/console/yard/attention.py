@@ -24,7 +24,7 @@ SINGLY = 2  # agents of one wave with the same trouble are listed one by one up 
 MAX_AGENTS = 500
 AT_ONCE = 5  # items shown without unfolding
 MAX_ITEMS = 40
-STALE_FIGURES = timedelta(seconds=5)
+STALE_FIGURES = timedelta(seconds=25)  # those of five minutes come every 15 s while nobody looks
 
 
 @dataclass(frozen=True, slots=True)
