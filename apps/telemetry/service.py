@@ -197,9 +197,7 @@ class Telemetry:
         """Windows whose interval is over. Not before its last second has settled, as agents report a few times a
         second: else throughput always lacked a part of it."""
         intervals = {
-            window.seconds: floor_to(
-                now - SETTLING_SECONDS, window.seldom if self._is_calm else window.every
-            )
+            window.seconds: floor_to(now - SETTLING_SECONDS, window.seldom if self._is_calm else window.every)
             for window in WINDOWS.values()
         }
         due = {seconds for seconds, interval in intervals.items() if self._published.get(seconds) != interval}
