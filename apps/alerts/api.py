@@ -202,7 +202,7 @@ def add_destination(request: HttpRequest, body: DestinationIn) -> Any:
 
 
 @router.post("/destinations/{int:pk}/test", response={202: DeliveryOut}, summary="Send a test message")
-def test(request: HttpRequest, pk: int) -> Any:
+def send_test(request: HttpRequest, pk: int) -> Any:
     row = get_object_or_404(Destination, pk=pk)
     delivery = destination_actions.try_destination(
         destination=row, actor=actor_of(request), now=timezone.now()

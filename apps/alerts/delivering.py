@@ -23,6 +23,7 @@ TEST = ("[test] Swarmyard", "This is a test message: alerts of the yard will loo
 
 
 def deliver(pk: int, clock: Callable[[], datetime]) -> None:
+    """Nothing where another worker has it, or had. Whatever goes wrong with sending is written, not raised."""
     delivery = actions.claim(pk, clock())
     if delivery is None:
         return

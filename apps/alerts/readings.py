@@ -28,6 +28,7 @@ Found = tuple[str, Subject, float | None]  # metric, subject, value
 
 
 def collect(now: datetime) -> Readings:
+    """Raises the database's own errors; without Redis there are no figures."""
     agents = {agent.pk: agent for agent in live_agents()}
     hosts = list(Host.objects.order_by("pk"))
     values: dict[tuple[str, str], dict[Subject, float]] = {}
@@ -63,13 +64,14 @@ def waves_to_start() -> Iterable[Wave]:
 
 
 def fresh_snapshot(now: datetime) -> Snapshot | None:
-    """None without figures, and for figures that aren't renewed: whatever they say, it isn't so now."""
+    """None without figures, and for figures that aren't renewed: whatever they say, it isn't so now. Those of a moment
+    to come are from before a clock was put back."""
     try:
         found = snapshots.read(WINDOW)
     except (RedisUnavailable, msgspec.MsgspecError) as error:
         log.debug("no figures: %s", error)
         return None
-    return found if found and now.timestamp() - found.at <= STALE_SECONDS else None
+    return found if found and abs(now.timestamp() - found.at) <= STALE_SECONDS else None
 
 
 def from_figures(
@@ -134,4 +136,5 @@ def from_waves(waves: Iterable[Wave], now: datetime) -> Iterator[Found]:
 
 
 def age(at: datetime | None, now: datetime) -> float | None:
+    """In seconds; none is negative, as clocks of two machines differ."""
     return None if at is None else max(0.0, (now - at).total_seconds())

@@ -83,7 +83,7 @@ class AgentDoor:
     async def _talk(self, socket: "AgentSocket", receive: Receive) -> None:
         pk = socket.holder.pk
         self.sockets[pk] += 1
-        if self._following is None:
+        if self._following is None:  # from the first socket on
             self._following = asyncio.create_task(self.pace.follow())
         try:
             await socket.run(receive)
@@ -91,9 +91,6 @@ class AgentDoor:
             self.sockets[pk] -= 1
             if not self.sockets[pk]:
                 del self.sockets[pk]
-            if not self.sockets and self._following is not None:
-                self._following.cancel()
-                self._following = None
 
 
 class AgentSocket:

@@ -31,19 +31,24 @@ def enqueue(
     *arguments: object,
     on_failure: Callable[[], None] | None = None,
     seconds: int | None = None,
+    name: str | None = None,
 ) -> None:
     """Queue a job once the current transaction is committed. With Redis away `on_failure` is called instead.
 
-    `seconds`: what the job may take; the setting's unless given.
+    `seconds`: what the job may take; the setting's unless given. `name`: of letters, digits and dashes; while a job of
+    this name waits in the queue, no other is added.
     When Redis hangs nobody knows whether it took the job: every job has a sweep that finds what was not done.
     """
 
     def send() -> None:
         try:
+            target = queue(queue_name)
+            # Not RQ's own `unique`: that refuses a job whose namesake died with its worker, for as long as it is kept.
+            if name and target.get_job_position(name) is not None:
+                return
             # django-rq would wait for a commit of its own.
-            Queue.enqueue(
-                queue(queue_name), door, *arguments, job_timeout=seconds, result_ttl=0, failure_ttl=86_400
-            )
+            limits = {"job_timeout": seconds, "result_ttl": 0, "failure_ttl": 86_400}
+            Queue.enqueue(target, door, *arguments, job_id=name, **limits)
         except redis.TimeoutError as error:
             log.warning("job %s may not be queued, Redis hangs: %s", door, error)
         except redis.RedisError as error:

@@ -46,6 +46,7 @@ class Mark:
 
 
 def current_mark(*, stream: str) -> Mark:
+    """Of a stream that was never read: its start."""
     row, _ = Checkpoint.objects.get_or_create(stream=stream, defaults={"last_id": START_ID})
     return Mark(row.last_id, row.until)
 

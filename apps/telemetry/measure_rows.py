@@ -75,11 +75,6 @@ def restored(*, now: float) -> LiveMeasures:
     return live
 
 
-def totals_of(agent: int) -> dict[str, AgentMeasureTotal]:
-    """By name. Exact for everything acknowledged before the checkpoint's `until`."""
-    return {row.name: row for row in AgentMeasureTotal.objects.filter(agent=agent)}
-
-
 def _totals(agents: list[int]) -> dict[int, Measures]:
     found: dict[int, Measures] = {}
     for first in range(0, len(agents), ROWS_AT_ONCE):

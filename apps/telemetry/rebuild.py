@@ -26,7 +26,8 @@ def began_anew(*, now: float, counted: EntryId, ends: tuple[EntryId, EntryId] | 
 
 
 def restored(*, now: float) -> Live:
-    """A Live with all that is counted and not too old for it."""
+    """A Live with all that is counted and neither too old for it nor later than now, as what was counted while Redis'
+    clock was ahead is."""
     live = Live()
     labels = {
         agent: Labels(*names)
@@ -36,7 +37,7 @@ def restored(*, now: float) -> Live:
     }
     for step, resolutions in SOURCES.items():
         oldest = floor_to(now, step) - step * LENGTHS[step]
-        for subject, start, tally in _kept(resolutions, oldest):
+        for subject, start, tally in _kept(resolutions, oldest, now):
             agent = agent_in(subject)
             if agent is not None:
                 live.restore(
@@ -48,17 +49,16 @@ def restored(*, now: float) -> Live:
     return live
 
 
-def _kept(resolutions: tuple[int, ...], oldest: int) -> Iterator[tuple[str, int, Tally]]:
-    """Stretches of agents and the yard from `oldest` on, in order of time by subject."""
+def _kept(resolutions: tuple[int, ...], oldest: int, now: float) -> Iterator[tuple[str, int, Tally]]:
+    """Stretches of agents and the yard that begin from `oldest` to `now`, in order of time by subject."""
     for resolution in resolutions:
-        rows = Rollup.objects.filter(
-            resolution=resolution, start__gt=oldest - ROW_SECONDS.get(resolution, resolution)
-        )
+        earliest = oldest - ROW_SECONDS.get(resolution, resolution)
+        rows = Rollup.objects.filter(resolution=resolution, start__gt=earliest, start__lte=now)
         whose = rows.filter(subject__startswith="agent:") | rows.filter(subject=YARD)
         found = whose.order_by("start").values_list("subject", "start", "cells")
         for subject, row_start, cells in found.iterator(chunk_size=500):
             for start, tally in unpacked(bytes(cells), row_start):
-                if start >= oldest:
+                if oldest <= start <= now:
                     yield subject, start, tally
 
 

@@ -12,17 +12,18 @@ from apps.lib.redis import RedisUnavailable
 from apps.telemetry import actions, measure_rows
 from apps.telemetry.actions import Mark
 from apps.telemetry.agent_charts import Desk
-from apps.telemetry.domain.live import FORGET_SECONDS, Live
+from apps.telemetry.domain.live import Live
 from apps.telemetry.domain.measured import LiveMeasures, PendingMeasures
 from apps.telemetry.domain.pending import EntryId, Pending
 from apps.telemetry.domain.series import TEN, floor_to
 from apps.telemetry.domain.window import WINDOWS
-from apps.telemetry.exceptions import CheckpointMoved
-from apps.telemetry.ingest import STREAM, forget_silent
+from apps.telemetry.exceptions import CheckpointMoved, ClockWentBack
+from apps.telemetry.ingest import STREAM
 from apps.telemetry.pace import CALM, FOLLOWING_SECONDS, LOOK_SECONDS, QUICK, pace
 from apps.telemetry.rebuild import START, began_anew, restored
+from apps.telemetry.retention import Retention
 from apps.telemetry.snapshot import counts_key, encode, key
-from apps.telemetry.stream import ENTRIES_AT_ONCE, Entry, Stream, format_id, parse_id
+from apps.telemetry.stream import BACK_SECONDS, ENTRIES_AT_ONCE, Entry, Stream, format_id, parse_id
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,11 @@ SETTLING_SECONDS = 0.3  # from the end of a second until what ended in it has be
 TAKES_A_TICK = 10  # far behind, buckets are written in between, so that they don't pile up
 RETENTION_SECONDS = 60
 BACKOFF_SECONDS = (0.2, 5.0)
+PASSING = (redis.RedisError, RedisUnavailable, DatabaseError, InterfaceError, CheckpointMoved, ClockWentBack)
+BEHIND = (
+    "Redis' clock was put back: it is %.0f s behind the newest entry of its sample stream. Until it has caught up, "
+    "samples count when they ended or are read, and all else when it is read"
+)
 
 
 class Telemetry:
@@ -38,6 +44,7 @@ class Telemetry:
     def __init__(self, client: redis.Redis, *, tick_seconds: float) -> None:
         self.stream = Stream(client)
         self.desk = Desk(client)
+        self.retention = Retention(client)
         self.tick_seconds = tick_seconds
         self.live = Live()
         self.pending = Pending()
@@ -45,12 +52,14 @@ class Telemetry:
         self.unwritten = PendingMeasures()
         self.mark = Mark()
         self.counted: EntryId = START
+        self.until = 0.0  # all that was acknowledged before then is in the rows
         self._replayed = False
         self._published: dict[int, int] = {}  # by window: the interval whose snapshot was published
         self._has_news = False  # beyond the counts that were published
         self._retained_at = 0.0
         self.pace = tick_seconds  # seconds between two ticks
         self._look_again_at = 0.0
+        self._is_calm = False
         self._calm_until = 0.0
         self._shown = 0.0  # until when what was published reaches
         self.entries_per_s = 0.0  # that came of late
@@ -64,13 +73,26 @@ class Telemetry:
         if began_anew(now=now, counted=self.counted, ends=ends):
             log.error("Redis began anew and its clock was put back: reading its whole sample stream")
             self.counted = START
+        elif ends is not None and ends[1][0] / 1000 > now + BACK_SECONDS:
+            log.error(BEHIND, ends[1][0] / 1000 - now)
+        # Within ten seconds that are over: what came before this is written first, so that `until` stays true.
+        recently = now - TEN
+        self.until = self.mark.until if self.mark.until <= now else recently
+        self.stream.begin(self.counted, earliest=recently)
+        self.retention.begin(until=self.until or now)
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        """All but what is counted."""
+        self.desk = Desk(self.stream.client)
         self.live = restored(now=now)
         self.pending = Pending()
         self.measured = measure_rows.restored(now=now)
         self.unwritten = PendingMeasures()
-        self.stream.position = self.counted
         self._replayed = False
         self._published = {}
+        self._shown = 0.0
+        self._retained_at = 0.0
 
     def pause(self) -> float:
         """Seconds until the next tick: longer while nobody looks."""
@@ -79,7 +101,8 @@ class Telemetry:
             self._look_again_at = now + LOOK_SECONDS
             asked = pace()
             self.pace = max(self.tick_seconds, asked)
-            if asked == CALM:
+            self._is_calm = asked == CALM
+            if self._is_calm:
                 self._calm_until = now + FOLLOWING_SECONDS
         return self.pace
 
@@ -97,8 +120,7 @@ class Telemetry:
             self._publish(self._shown)
         if now - self._retained_at >= RETENTION_SECONDS:
             self._retained_at = now
-            actions.delete_old(now=now)
-            forget_silent(before=now - FORGET_SECONDS)
+            self.retention.delete_old(now)
 
     def finish(self) -> None:
         """Writes everything that was acknowledged, the open bucket too."""
@@ -115,17 +137,19 @@ class Telemetry:
             if caught_up:
                 break
         self.entries_per_s = (self.stream.taken - taken) / max(0.01, self._taken_at - since)
-        return (now, True) if caught_up else (self.stream.position[0] / 1000, False)
+        return (now, True) if caught_up else (self.stream.at, False)
 
     def _feed(self, entries: list[Entry]) -> None:
         for entry in entries:
             self._has_news = self._has_news or bool(entry.parts)
             if entry.readings:
                 self.live.read(at=entry.at, readings=entry.readings)
-                self.pending.read(entry.id, entry.readings)
+                self.pending.read(entry.id, entry.readings, entry.at)
             else:
                 self.live.add(at=entry.at, agent=entry.agent, labels=entry.labels, parts=entry.parts)
-                self.pending.add(entry.id, agent=entry.agent, labels=entry.labels, parts=entry.parts)
+                self.pending.add(
+                    entry.id, agent=entry.agent, labels=entry.labels, parts=entry.parts, at=entry.at
+                )
             if entry.measures:
                 self.measured.add(entry.at, entry.agent, entry.measures)
                 self.unwritten.add(entry.at, entry.agent, entry.measures)
@@ -135,10 +159,11 @@ class Telemetry:
         while self.live.gauged:
             self.pending.gauge(*self.live.gauged.popitem())
         slots = self.pending.closed(before)
-        if not slots and until <= self.mark.until:
+        self.until = max(until, self.until)
+        if not slots and self.until == self.mark.until:
             return
         last_id = slots[-1].last_id if slots else self.counted
-        after = Mark(format_id(last_id), max(until, self.mark.until))
+        after = Mark(format_id(last_id), self.until)
         measured = self.unwritten.closed(before)
         actions.record(stream=STREAM, slots=slots, before=self.mark, after=after, measured=measured)
         self.pending.drop(slots)
@@ -172,7 +197,8 @@ class Telemetry:
         """Windows whose interval is over. Not before its last second has settled, as agents report a few times a
         second: else throughput always lacked a part of it."""
         intervals = {
-            window.seconds: floor_to(now - SETTLING_SECONDS, window.every) for window in WINDOWS.values()
+            window.seconds: floor_to(now - SETTLING_SECONDS, window.seldom if self._is_calm else window.every)
+            for window in WINDOWS.values()
         }
         due = {seconds for seconds, interval in intervals.items() if self._published.get(seconds) != interval}
         self._published = intervals
@@ -189,7 +215,7 @@ def run(client: redis.Redis, *, tick_seconds: float, stop: threading.Event) -> N
             log.info("telemetry reads the sample stream from %s", telemetry.mark.last_id)
             backoff = BACKOFF_SECONDS[0]
             _loop(telemetry, stop)
-        except (redis.RedisError, RedisUnavailable, DatabaseError, InterfaceError, CheckpointMoved) as error:
+        except PASSING as error:
             log.warning("telemetry waits %.1f s and starts again from its checkpoint: %s", backoff, error)
             stop.wait(backoff)
             backoff = min(2 * backoff, BACKOFF_SECONDS[1])

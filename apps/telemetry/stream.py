@@ -14,12 +14,14 @@ from apps.telemetry.domain.placing import Placing
 from apps.telemetry.domain.sample import Reading, Sample
 from apps.telemetry.domain.subjects import Labels
 from apps.telemetry.domain.tally import Tally
+from apps.telemetry.exceptions import ClockWentBack
 from apps.telemetry.ingest import BYTES_IN, BYTES_OUT, STREAM
 
 log = logging.getLogger(__name__)
 
 ENTRIES_AT_ONCE = 1_000  # Redis serves nobody else while it hands them out
 BYTES_TOGETHER = 4 * 1024 * 1024  # one sum of 40 frames costs less than four of ten
+BACK_SECONDS = 5.0  # by which Redis' clock may be put back while figures merely wait for it
 
 # Each entry carries, as `n`, the count of bytes at its addition: what is gone is read off the first one left.
 TRIM = """
@@ -50,16 +52,12 @@ class Entry:
     one: adding up ten frames of 20 samples costs hardly more than adding up one."""
 
     id: EntryId
+    at: float  # arrival, in unix seconds by Redis' clock; where its id is ahead of that, at the earliest
     agent: int
     labels: Labels
     parts: dict[int, Tally]
     readings: list[Reading]
     measures: Measures = field(default_factory=dict)
-
-    @property
-    def at(self) -> float:
-        """Arrival, in unix seconds by Redis' clock."""
-        return self.id[0] / 1000
 
 
 def parse_id(text: str | bytes) -> EntryId:
@@ -72,29 +70,44 @@ def format_id(entry_id: EntryId) -> str:
 
 
 class Stream:
-    """A place in the stream, and what to do there. Every method raises the Redis client's own errors."""
+    """A place in the stream, and what to do there. Every method raises the Redis client's own errors.
+
+    Ids never go back: while Redis' clock is behind the newest one, because it was ahead and was put back, they stand
+    still and say nothing of arrival. Such an entry counts as having arrived when last nothing more was to be read, and
+    its samples are placed by the time at which it is read."""
 
     def __init__(self, client: redis.Redis, position: EntryId = (0, 0)) -> None:
         self.client = client
-        self.position = position
         self.taken = 0  # entries, ever
+        self.begin(position, earliest=0.0)
+
+    def begin(self, position: EntryId, *, earliest: float) -> None:
+        """Goes on after `position`. `earliest`: what follows with an id ahead of the clock arrived then or later."""
+        self.position = position
+        self.at = 0.0  # arrival of the last entry taken; never goes back
+        self._earliest = earliest
+        self._newest = 0.0  # by Redis' clock
 
     def now(self) -> float:
         return _seconds(self.client.time())
 
     def take(self) -> tuple[float, list[Entry], bool]:
-        """Redis' time, the next entries, and whether these are all from before that time."""
+        """Redis' time, the next entries, and whether these are all from before that time. Raises ClockWentBack: then
+        what was taken since `begin` and isn't written yet is to be taken again."""
         gathered: dict[Any, Entry | _Frames] = {}
         size, caught_up = 0, False
         while not caught_up and size < BYTES_TOGETHER:
             now, raw = self._read()
-            for entry_id, fields in raw:
+            for raw_id, fields in raw:
                 size += sum(map(len, fields.values()))
-                _gather(gathered, parse_id(entry_id), fields)
+                entry_id = parse_id(raw_id)
+                _gather(gathered, entry_id, self._arrival(entry_id, now), now, fields)
             if raw:
                 self.position = parse_id(raw[-1][0])
             self.taken += len(raw)
             caught_up = len(raw) < ENTRIES_AT_ONCE
+        if caught_up:
+            self._earliest = now
         entries = [what.entry() if isinstance(what, _Frames) else what for what in gathered.values()]
         return now, entries, caught_up
 
@@ -103,7 +116,16 @@ class Stream:
             pipeline.time()
             pipeline.xread({STREAM: format_id(self.position)}, count=ENTRIES_AT_ONCE)
             time, found = pipeline.execute()
-        return _seconds(time), found[0][1] if found else []
+        now = _seconds(time)
+        if now < self._newest - BACK_SECONDS:
+            raise ClockWentBack(self._newest - now)
+        self._newest = max(self._newest, now)
+        return now, found[0][1] if found else []
+
+    def _arrival(self, entry_id: EntryId, now: float) -> float:
+        said = entry_id[0] / 1000
+        self.at = max(self.at, said if said <= now else self._earliest)
+        return self.at
 
     def first_and_last(self) -> tuple[EntryId, EntryId] | None:
         """None while nothing is in the stream."""
@@ -115,44 +137,48 @@ class Stream:
         """Lets go of what is counted, but for the last entry: by that a start knows that it is the same stream."""
         self.client.register_script(TRIM)(keys=[STREAM, BYTES_IN, BYTES_OUT], args=[format_id(counted)])
 
-    def held_bytes(self) -> int:
-        added, gone = cast(list[bytes | None], self.client.mget(BYTES_IN, BYTES_OUT))
-        return int(added or 0) - int(gone or 0)
-
 
 class _Frames:
     """Frames of one agent with the same labels that arrived within one second."""
 
     def __init__(self, agent: int, labels: Labels) -> None:
         self.id: EntryId = (0, 0)
+        self.at = 0.0
         self.agent = agent
         self.labels = labels
         self.placing = Placing()
 
     def entry(self) -> Entry:
-        return Entry(self.id, self.agent, self.labels, self.placing.tallies(), [])
+        return Entry(self.id, self.at, self.agent, self.labels, self.placing.tallies(), [])
 
 
-def _gather(gathered: dict[Any, Entry | _Frames], entry_id: EntryId, fields: Mapping[bytes, bytes]) -> None:
+def _gather(
+    gathered: dict[Any, Entry | _Frames],
+    entry_id: EntryId,
+    at: float,
+    now: float,
+    fields: Mapping[bytes, bytes],
+) -> None:
     """Whatever it goes to is then the last one, so that all stay in the order of their ids."""
     try:
         if b"p" in fields:
-            gathered[entry_id] = Entry(entry_id, 0, Labels(), {}, decode_readings(fields[b"p"]))
+            gathered[entry_id] = Entry(entry_id, at, 0, Labels(), {}, decode_readings(fields[b"p"]))
             return
         agent, labels = int(fields[b"a"]), _labels(fields)
         if b"m" in fields:
             measures = measures_of(decode_measures(fields[b"m"]))
-            gathered[entry_id] = Entry(entry_id, agent, labels, {}, [], measures)
+            gathered[entry_id] = Entry(entry_id, at, agent, labels, {}, [], measures)
             return
         samples = decode_samples(fields[b"s"])
     except (KeyError, ValueError) as error:
         # The gateway adds nothing like it. Skipped, or one entry would hold up all that follow.
         log.error("entry %s of the sample stream can't be read and isn't counted: %s", entry_id, error)  # noqa: TRY400
         return
-    key = agent, labels, entry_id[0] // 1000
+    placed_at = min(entry_id[0] / 1000, now)
+    key = agent, labels, int(at), int(placed_at)
     frames = cast(_Frames | None, gathered.pop(key, None)) or _Frames(agent, labels)
-    frames.id = entry_id
-    frames.placing.add(samples, entry_id[0] / 1000)
+    frames.id, frames.at = entry_id, at
+    frames.placing.add(samples, placed_at)
     gathered[key] = frames
 
 

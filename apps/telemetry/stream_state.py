@@ -22,8 +22,9 @@ class StreamState:
 
     @property
     def age(self) -> float | None:
-        """Seconds since the figures were taken."""
-        return None if self.snapshot is None else max(0.0, self.now - self.snapshot.at)
+        """Seconds since the figures were taken; as many where they are of a moment to come, from before Redis' clock
+        was put back: they aren't renewed either."""
+        return None if self.snapshot is None else abs(self.now - self.snapshot.at)
 
 
 def read(window: int, *, timeout: float) -> StreamState:

@@ -6,6 +6,7 @@ const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4"];
 const FIXED = { p50: "--series-1", p95: "--series-2", p99: "--bad", others: "--series-4", agents: "--series-1", memory: "--series-1", "op/s": "--series-1" };
 const DAY = 86400;
 const FAR = 2; // a target this many times above the data is named, not drawn: it would flatten the rest
+const ROOM = 0.2; // of the height, which the name of a line needs below it
 
 const figures = new Map(Array.from(document.querySelectorAll("[data-chart]"), (figure) => [figure.dataset.chart, figure]));
 const visible = new Set();
@@ -90,6 +91,9 @@ function layout(chart, top, unit, width) {
       // Labels with seconds are wide, and two alike say nothing.
       nticks: width < 260 ? 3 : width < 420 ? 4 : 6,
       tickangle: 0,
+      ticks: "outside",
+      ticklen: 6, // keeps the times off the lowest value
+      tickcolor: "rgba(0,0,0,0)",
       tickformat: span() < 900 ? "%H:%M:%S" : span() <= DAY ? "%H:%M" : "%-d %b",
       showgrid: false,
       zeroline: false,
@@ -106,7 +110,7 @@ function layout(chart, top, unit, width) {
       showticksuffix: "last",
     },
     shapes: drawsTarget ? [targetLine(chart.target)] : [],
-    annotations: chart.word ? [targetWord(chart, drawsTarget)] : [],
+    annotations: chart.word ? [targetWord(chart, drawsTarget, ceiling)] : [],
   };
 }
 
@@ -115,10 +119,13 @@ function targetLine(value) {
   return { type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, line };
 }
 
-function targetWord(chart, drawn) {
-  const place = drawn ? { y: chart.target, yanchor: chart.under ? "top" : "bottom" } : { y: 1, yref: "paper", yanchor: "top" };
+function targetWord(chart, drawn, ceiling) {
+  const under = chart.under && chart.target > ceiling * ROOM; // or it would lie on the times
+  const place = drawn
+    ? { x: 0, xanchor: "left", y: chart.target, yanchor: under ? "top" : "bottom" } // the newest stays uncovered
+    : { x: 1, xanchor: "right", y: 1, yref: "paper", yanchor: "top" };
   const text = drawn ? chart.word : `${chart.word} ↑`;
-  return { xref: "paper", x: 1, xanchor: "right", showarrow: false, text, font: { size: 10 }, ...place };
+  return { xref: "paper", showarrow: false, text, font: { size: 10 }, bgcolor: `${colour("--surface")}a0`, ...place };
 }
 
 function legend(figure, chart) {

@@ -51,7 +51,8 @@ document.body.addEventListener("htmx:beforeSend", (event) => {
 // A dialog instead of the browser's own, which would stop the live view.
 const dialog = document.getElementById("confirm");
 
-function ask(question, goOn) {
+function ask(question, word, goOn) {
+  document.getElementById("confirm-yes").textContent = word;
   document.getElementById("confirm-text").textContent = question;
   dialog.returnValue = "no";
   dialog.onclose = () => {
@@ -64,7 +65,7 @@ function ask(question, goOn) {
 document.body.addEventListener("htmx:confirm", (event) => {
   if (!event.detail.question) return;
   event.preventDefault();
-  ask(event.detail.question, () => {
+  ask(event.detail.question, event.detail.elt.textContent.trim(), () => {
     if (event.detail.elt.isConnected) event.detail.issueRequest(true);
     else toast("This has changed meanwhile, so nothing was done. Look again.", "bad");
   });
@@ -114,7 +115,7 @@ function menuItem(opener, verb) {
   button.addEventListener("click", () => {
     menu.hidePopover();
     document.getElementById(opener.id)?.focus();
-    if (QUESTIONS[verb]) ask(QUESTIONS[verb].replace("{}", name), send);
+    if (QUESTIONS[verb]) ask(QUESTIONS[verb].replace("{}", name), button.textContent, send);
     else send();
   });
   return button;

@@ -212,19 +212,41 @@ def test_a_worker_that_died_is_noticed_and_what_it_left_is_tried_again(hook):
     assert delivery.state == "delivered"
 
 
-def test_what_was_queued_is_not_queued_again_until_it_counts_as_lost(
-    hook, django_capture_on_commit_callbacks
-):
-    make_destination(url=hook.url).deliveries.create(created_at=now(), due_at=now())
+def give_out_at(times, capture) -> None:
+    for at in times:
+        with capture(execute=True):
+            give_out_due(at)
+
+
+def test_while_no_worker_runs_one_job_waits_for_each_delivery(hook, django_capture_on_commit_callbacks):
+    destination = make_destination(url=hook.url)
+    for _ in range(2):
+        destination.deliveries.create(created_at=now(), due_at=now())
     at = now()
 
-    for after in (0, 2, 4, QUEUE_PATIENCE.total_seconds() + 1):
-        with django_capture_on_commit_callbacks(execute=True):
-            give_out_due(at + timedelta(seconds=after))
+    give_out_at([at + n * QUEUE_PATIENCE for n in range(5)], django_capture_on_commit_callbacks)
 
     jobs = queue("io").jobs
     assert [job.func_name for job in jobs] == ["apps.alerts.jobs.deliver_job"] * 2
     assert {job.timeout for job in jobs} == {deliver.JOB_SECONDS}
+
+
+def test_a_job_that_a_worker_took_and_lost_is_made_up_for_when_it_counts_as_lost(
+    hook, django_capture_on_commit_callbacks
+):
+    delivery = make_destination(url=hook.url).deliveries.create(created_at=now(), due_at=now())
+    at, jobs = now(), queue("io")
+    give_out_at([at], django_capture_on_commit_callbacks)
+    jobs.connection.lpop(
+        jobs.key
+    )  # its worker was killed before it began; what RQ keeps of the job is still there
+
+    give_out_at([at + timedelta(seconds=2), at + timedelta(seconds=4)], django_capture_on_commit_callbacks)
+    assert jobs.count == 0
+    give_out_at([at + QUEUE_PATIENCE], django_capture_on_commit_callbacks)
+
+    (job,) = jobs.jobs
+    assert list(job.args) == [delivery.pk]
 
 
 def test_a_test_message_says_that_it_is_one():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from apps.alerts import sender
-from apps.alerts.actions import deliver, operate
+from apps.alerts.actions import deliver, destinations, operate, rules, tidy
 from apps.alerts.domain.addresses import SCHEMES
 from apps.alerts.domain.evaluation import LEAST_CALM, MOST_SUBJECTS, NO_DATA_LASTS, State
 from apps.alerts.domain.metrics import METRICS
@@ -72,6 +72,7 @@ def test_the_bounds_of_deliveries_are_those_of_the_code():
         f"{sender.SECONDS:.0f}",
         f"{sender.MORE_BYTES / 2**20:.0f}",
         str(deliver.JOB_SECONDS),
+        f"{deliver.QUEUE_PATIENCE.total_seconds():.0f}",
     ]
 
 
@@ -86,6 +87,8 @@ def test_the_bounds_of_deliveries_are_those_of_the_code():
         f"any more (for {NO_DATA_LASTS.total_seconds():.0f} s)",
         f"at most {MOST_SUBJECTS} subjects",
         f"a minute to {operate.LONGEST_SILENCE.days} days",
+        f"at most {rules.MOST_RULES} rules and {destinations.MOST_DESTINATIONS} destinations",
+        f"at most {tidy.MOST_KEPT:,} of each",
     ],
 )
 def test_the_bounds_are_those_of_the_code(words):
@@ -96,6 +99,7 @@ def test_it_names_every_event_of_an_alert():
     code = "".join(
         path.read_text() for path in (Path(__file__).parents[2] / "apps/alerts/actions").glob("*.py")
     )
-    written = set(re.findall(r'fact_of\(\s*\w+,\s*"(\w+)"', code)) | {"fired", "pending", "unsilenced"}
+    written = set(re.findall(r'fact_of\(\s*\w+,\s*"(\w+)"', code)) | {"fired", "pending"}
+    written |= set(re.findall(r'"alert\.(\w+)"', code))
 
     assert {f"alert.{word}" for word in written} == set(re.findall(r"`(alert\.\w+)`", section("States")))

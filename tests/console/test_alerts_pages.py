@@ -235,7 +235,7 @@ def test_the_yard_says_what_needs_a_person(viewer):
     page = text_of(viewer, "/")
 
     attention = page.split('id="yard_attention"')[1].split("</section>")[0]
-    assert "some operations take very long" in attention
+    assert "Some operations take very long</a> · the yard: " in attention
     assert "are slow" not in attention
     assert "unevenly" not in attention
     assert '<span class="count bad">2</span>' in page

@@ -178,7 +178,10 @@ def test_it_shows_a_person_without_a_role_nothing(name, route):
     "path", ["/agents/999/", "/waves/w999/", "/live/nothing/", "/live/agent_head/?pk=999"]
 )
 def test_it_answers_404_for_what_isnt_there(operator, path):
-    assert operator.get(path).status_code == 404
+    response = operator.get(path)
+
+    assert response.status_code == 404
+    assert "To the yard" in response.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -186,6 +189,25 @@ def test_it_answers_404_for_what_isnt_there(operator, path):
 )
 def test_it_answers_404_for_a_verb_it_doesnt_know(operator, path):
     assert operator.post(path).status_code == 404
+
+
+def test_it_says_in_its_own_words_that_a_form_wasnt_taken(client):
+    strict = Client(enforce_csrf_checks=True)
+
+    said = strict.post("/sign-in", {"username": "a", "password": "b"}).content.decode()
+
+    assert "Nothing was changed" in said
+    assert "To the yard" in said
+
+
+def test_it_says_in_its_own_words_that_it_broke(operator, monkeypatch):
+    monkeypatch.setattr("apps.console.hosts.views.page", lambda *_: 1 / 0)
+    operator.raise_request_exception = False
+
+    said = operator.get("/hosts/")
+
+    assert said.status_code == 500
+    assert "Agents work on" in said.content.decode()
 
 
 def test_it_leaves_the_api_and_the_probes_to_their_own_locks(client):

@@ -231,7 +231,10 @@ def test_figures_of_groups_are_on_the_pages_of_what_they_are_of(redis_server, vi
 
 @pytest.mark.parametrize("by", ["wave", "role", "host", "repository"])
 def test_a_comparison_of_nothing_says_so(redis_server, viewer, by):
-    assert "No figures over 5 min" in viewer.get(f"/live/compare/?by={by}").content.decode()
+    assert (
+        "No agent reported an operation in the last 5 min"
+        in viewer.get(f"/live/compare/?by={by}").content.decode()
+    )
 
 
 def test_a_day_is_a_span_of_the_pages(redis_server, viewer):

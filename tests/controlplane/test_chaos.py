@@ -49,7 +49,7 @@ class Ledger:
             git(repository, "add", ".gitattributes")
             git(repository, "commit", "--quiet", "--message", "slow")
         where = ("--repository", str(repository), "--preset", "command", "--agents", str(AGENTS))
-        steps = ("--wave-size", "4", "--pause-ms", "200")
+        steps = ("--wave-size", "4", "--pause-ms", "1000")  # the command that starts it takes a while to end
         self.wave = yard.json("wave", "start", *where, *steps, "--", "sh", "-c", SCRIPT, str(self.path))[
             "wave"
         ]

@@ -10,6 +10,7 @@ from apps.telemetry.models import RollupMeasure
 from tests.gateway.exports import DELTA, a_sum, export, metrics
 from tests.gateway.processes import GatewayProcess, wait_until
 from tests.gateway.test_delivery import publishing
+from tests.telemetry.factories import measured_totals
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,7 +87,7 @@ def test_nothing_is_lost_or_counted_twice(transactional_db, redis_server, make_a
         telemetry.kill()
 
     for (agent, _), exporter in zip(agents, exporters, strict=True):
-        found = measure_rows.totals_of(agent.pk)
+        found = measured_totals(agent.pk)
         assert (found["deltas"].amount, found["totals"].amount) == (
             3 * exporter.exported,
             5 * exporter.exported,

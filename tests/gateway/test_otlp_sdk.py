@@ -16,11 +16,11 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExp
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 
 from apps.fleet.domain.gateway import otlp_headers
-from apps.telemetry import measure_rows
 from apps.telemetry import snapshot as snapshots
 from apps.telemetry.snapshot import AgentFigures
 from tests.gateway.exports import measured
 from tests.gateway.processes import TelemetryProcess, wait_until
+from tests.telemetry.factories import measured_totals
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,7 +99,7 @@ def test_metrics_and_events_end_in_a_snapshot(gateway, make_agent, redis_server,
     finally:
         telemetry.kill()
 
-    kept = measure_rows.totals_of(agent.pk)
+    kept = measured_totals(agent.pk)
     assert (kept["tokens.input"].amount, kept["cost_usd"].unit) == (2400.0, "USD")
 
 

@@ -5,7 +5,8 @@ import itertools
 import redis
 
 from apps.telemetry.domain.sample import Reading, Sample
-from apps.telemetry.ingest import BYTES_IN, STREAM, encode_body
+from apps.telemetry.ingest import BYTES_IN, BYTES_OUT, STREAM, encode_body
+from apps.telemetry.models import AgentMeasureTotal
 
 NUMBERS = itertools.count(1)
 
@@ -42,3 +43,14 @@ def read_off(client: redis.Redis, at: float, *readings: Reading) -> bytes:
     return client.xadd(
         STREAM, {"p": body, "n": client.incrby(BYTES_IN, len(body))}, id=f"{int(at * 1000)}-{next(NUMBERS)}"
     )
+
+
+def held_bytes(client: redis.Redis) -> int:
+    """What the stream holds, as those who fill it see it."""
+    added, gone = client.mget(BYTES_IN, BYTES_OUT)
+    return int(added or 0) - int(gone or 0)
+
+
+def measured_totals(agent: int) -> dict[str, AgentMeasureTotal]:
+    """By name."""
+    return {row.name: row for row in AgentMeasureTotal.objects.filter(agent=agent)}

@@ -77,7 +77,8 @@ def test_each_measure_that_means_the_same_for_all_agents_is_defined():
 
 def test_the_windows_are_those_of_the_code():
     assert [[int(cell) for cell in row] for row in rows("Windows")] == [
-        [window.seconds, window.step, window.point, window.every] for window in WINDOWS.values()
+        [window.seconds, window.step, window.point, window.every, window.seldom]
+        for window in WINDOWS.values()
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from apps.lib.redis import connection
 from apps.telemetry import pace, snapshot
 from apps.telemetry.pace import CALM, KEPT_MS, QUICK, WATCHED, Pace
-from apps.telemetry.service import Telemetry
+from apps.telemetry.service import SETTLING_SECONDS, Telemetry
 from tests.telemetry.factories import arrive
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -109,6 +109,24 @@ def test_figures_stay_late_until_agents_have_taken_up_the_quicker_pace(client, m
     later = telemetry.stream.now() - telemetry._shown
 
     assert later < CALM - QUICK <= soon
+
+
+def test_snapshots_are_seldom_until_somebody_looks_and_then_there_at_once(client, monkeypatch):
+    monkeypatch.setattr("apps.telemetry.service.LOOK_SECONDS", 0.0)
+    telemetry = Telemetry(client, tick_seconds=0.25)
+    telemetry.start()
+    telemetry.pause()
+    begun = 1_700_000_000.0
+
+    calm = [telemetry._due(begun + SETTLING_SECONDS + second) for second in range(15)]
+    pace.say_watched(1.0)
+    telemetry.pause()
+    watched = [telemetry._due(begun + 16.5 + second) for second in range(3)]
+
+    assert [60 in due for due in calm] == [second % 5 == 0 for second in range(15)]
+    assert sum(300 in due for due in calm) == 2  # the first is due at once
+    assert {60, 300} <= watched[0]
+    assert all(60 in due for due in watched)
 
 
 def test_what_is_shown_never_goes_back_when_the_pace_slackens(client, monkeypatch):

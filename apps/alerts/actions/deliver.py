@@ -77,17 +77,19 @@ def give_out_due(now: datetime) -> None:
     for delivery in lost[:AT_ONCE]:
         fail(delivery, "the worker was lost while it was sent", now)
     due = Delivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=now).order_by("due_at")
-    pks = list(due.values_list("pk", flat=True)[:AT_ONCE])
-    if pks:
+    deliveries = list(due[:AT_ONCE])
+    if deliveries:
         with transaction.atomic():
-            give_out(pks, now)
+            give_out(deliveries, now)
 
 
-def give_out(pks: Iterable[int], now: datetime) -> None:
-    """Call inside a transaction. Until the job comes, or is taken for lost, it isn't due."""
-    for pk in pks:
-        Delivery.objects.filter(pk=pk, state=DeliveryState.WAITING).update(due_at=now + QUEUE_PATIENCE)
-        enqueue("io", "apps.alerts.jobs.deliver_job", pk, seconds=JOB_SECONDS)
+def give_out(deliveries: Iterable[Delivery], now: datetime) -> None:
+    """Call inside a transaction. Until the job comes, or is taken for lost, it isn't due. While no worker runs, each
+    has one job in the queue, however often it is given out."""
+    for row in deliveries:
+        Delivery.objects.filter(pk=row.pk, state=DeliveryState.WAITING).update(due_at=now + QUEUE_PATIENCE)
+        name = f"deliver-{row.pk}-{row.attempts}"
+        enqueue("io", "apps.alerts.jobs.deliver_job", row.pk, seconds=JOB_SECONDS, name=name)
 
 
 def claim(pk: int, now: datetime) -> Delivery | None:
@@ -127,4 +129,5 @@ def mine(delivery: Delivery) -> QuerySet[Delivery]:
 
 
 def back_off(attempts: int) -> float:
+    """Seconds until the next attempt, after so many."""
     return FIRST_BACK_OFF * 4.0 ** (attempts - 1)

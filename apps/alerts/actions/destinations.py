@@ -93,5 +93,5 @@ def try_destination(*, destination: Destination, actor: Actor, now: datetime) ->
     require(actor, Role.OPERATOR, "test destinations")
     delivery = Delivery.objects.create(destination=destination, due_at=now, created_at=now)
     record(Fact("destination.tested", actor, f"Test message to {destination.name}", subject=destination.name))
-    give_out([delivery.pk], now)
+    give_out([delivery], now)
     return delivery

@@ -105,51 +105,38 @@ def in_words(rule: RuleSpec) -> str:
     )
 
 
-def _above(
-    severity: Severity,
-    key: str,
-    title: str,
-    metric: str,
-    scope: Scope,
-    limit: float,
-    back: float,
-    lasting: int,
-) -> RuleSpec:
-    return RuleSpec(key, title, metric, scope, Comparison.ABOVE, limit, back, lasting, severity)
-
-
-def _below(
-    severity: Severity,
-    key: str,
-    title: str,
-    metric: str,
-    scope: Scope,
-    limit: float,
-    back: float,
-    lasting: int,
-) -> RuleSpec:
-    return RuleSpec(key, title, metric, scope, Comparison.BELOW, limit, back, lasting, severity)
-
-
 _I, _W, _C = Severity.INFO, Severity.WARNING, Severity.CRITICAL
+_ABOVE, _BELOW = Comparison.ABOVE, Comparison.BELOW
 _YARD, _AGENT, _HOST, _WAVE = Scope.YARD, Scope.AGENT, Scope.HOST, Scope.WAVE
 
 # The yard's own. Operators change most of it, or switch them off. Rules on ages have a duration too: a machine that
 # was asleep, or a wave that was paused, gets a moment to be heard of again.
 DEFAULTS: tuple[RuleSpec, ...] = (
-    _above(_W, "slow", "Operations are slow", "latency_p95", _YARD, 100, 90, 60),
-    _above(_C, "very-slow", "Some operations take very long", "latency_p99", _YARD, 1000, 900, 60),
-    _above(
-        _W, "coordination", "Coordination takes much of the time", "coordination_overhead", _YARD, 15, 13, 60
+    RuleSpec("slow", "Operations are slow", "latency_p95", _YARD, _ABOVE, 100, 90, 60, _W),
+    RuleSpec("very-slow", "Some operations take very long", "latency_p99", _YARD, _ABOVE, 1000, 900, 60, _C),
+    RuleSpec(
+        "coordination",
+        "Coordination takes much of the time",
+        "coordination_overhead",
+        _YARD,
+        _ABOVE,
+        15,
+        13,
+        60,
+        _W,
     ),
-    _above(_I, "uneven", "Work is spread unevenly", "distribution_variance", _YARD, 0.3, 0.27, 300),
-    _above(_C, "agent-memory", "An agent nears its memory budget", "memory_used", _AGENT, 90, 85, 10),
-    _above(_C, "host-memory", "A host runs out of memory", "memory_used", _HOST, 90, 85, 10),
-    _below(_W, "auto-resolution", "Many conflicts need a person", "auto_resolution", _YARD, 80, 85, 300),
-    _above(_W, "errors", "Operations fail", "error_rate", _YARD, 5, 4, 60),
-    _above(_W, "lock-wait", "Agents wait for locks", "lock_wait", _YARD, 10, 8, 60),
-    _above(_W, "silent-agent", "An agent is silent", "output_age", _AGENT, 600, 60, 60),
-    _above(_C, "lost-host", "A host gives no heartbeat", "heartbeat_age", _HOST, 10, 5, 5),
-    _above(_C, "disk", "A disk is nearly full", "disk_used", _HOST, 90, 88, 30),
-    _above(_W, "stuck-wave", "A wave is stuck", "step_age", _WAVE, 600, 60, 60),
+    RuleSpec("uneven", "Work is spread unevenly", "distribution_variance", _YARD, _ABOVE, 0.3, 0.27, 300, _I),
+    RuleSpec(
+        "agent-memory", "An agent nears its memory budget", "memory_used", _AGENT, _ABOVE, 90, 85, 10, _C
+    ),
+    RuleSpec("host-memory", "A host runs out of memory", "memory_used", _HOST, _ABOVE, 90, 85, 10, _C),
+    RuleSpec(
+        "auto-resolution", "Many conflicts need a person", "auto_resolution", _YARD, _BELOW, 80, 85, 300, _W
+    ),
+    RuleSpec("errors", "Operations fail", "error_rate", _YARD, _ABOVE, 5, 4, 60, _W),
+    RuleSpec("lock-wait", "Agents wait for locks", "lock_wait", _YARD, _ABOVE, 10, 8, 60, _W),
+    RuleSpec("silent-agent", "An agent is silent", "output_age", _AGENT, _ABOVE, 600, 60, 60, _W),
+    RuleSpec("lost-host", "A host gives no heartbeat", "heartbeat_age", _HOST, _ABOVE, 10, 5, 5, _C),
+    RuleSpec("disk", "A disk is nearly full", "disk_used", _HOST, _ABOVE, 90, 88, 30, _C),
+    RuleSpec("stuck-wave", "A wave is stuck", "step_age", _WAVE, _ABOVE, 600, 60, 60, _W),
 )

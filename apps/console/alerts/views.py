@@ -67,7 +67,7 @@ def do(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     def deed(actor: Actor) -> str:
         if verb == "acknowledge":
             operate.acknowledge(alert=shown, actor=actor, now=now())
-            return f"{shown} is yours: it isn't told again."
+            return f"{shown} is yours: nobody is reminded of it."
         if verb == "resolve":
             operate.resolve(alert=shown, actor=actor, now=now())
             return f"{shown} is resolved. If its rule goes on to hold, a new alert begins."

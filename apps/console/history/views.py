@@ -53,11 +53,11 @@ def query(request: HttpRequest, span: str) -> str:
 def named(subject: str) -> tuple[str, str]:
     """What people call it, and the page where it is live. Raises Http404 for what can't have a history."""
     if subject == YARD:
-        return "Yard", links.YARD
+        return "the yard", links.YARD
     pk = agent_in(subject)
     if pk is not None:
         return get_object_or_404(Agent.objects.only("name"), pk=pk).name, links.agent(pk)
     kind, _, name = subject.partition(":")
     if kind not in KINDS or not name:
         raise Http404(f"There is no history of {subject!r}.")
-    return f"{kind.capitalize()} {name}", links.wave(name) if kind == "wave" else links.YARD
+    return f"{kind} {name}", links.wave(name) if kind == "wave" else links.YARD

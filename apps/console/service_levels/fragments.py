@@ -114,7 +114,7 @@ def late_since(snapshot: Snapshot | None, now: datetime) -> datetime | None:
     if snapshot is None:
         return None
     at = datetime.fromtimestamp(snapshot.at, tz=UTC)
-    due = at + timedelta(seconds=WINDOWS[snapshot.window].every) + LATE
+    due = at + timedelta(seconds=WINDOWS[snapshot.window].seldom) + LATE
     return at if now > due else None
 
 

@@ -1,10 +1,11 @@
 """Values for templates: times that the browser localises, and figures with their units."""
 
+import re
 from datetime import UTC, datetime
 
 from django import template
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 
 from apps.console import display
 from apps.lib.text import plain_text, terminal_text
@@ -54,3 +55,9 @@ def screen(text: str, limit: int = 20_000) -> str:
 def plain(text: str, limit: int = 500) -> str:
     """One line of text from outside."""
     return plain_text(str(text or ""), limit)
+
+
+@register.filter
+def ticks(text: str) -> SafeString:
+    """`Words` between backticks as code."""
+    return mark_safe(re.sub("`([^`]+)`", r"<code>\1</code>", escape(text)))  # noqa: S308

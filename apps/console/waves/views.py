@@ -20,7 +20,7 @@ from apps.waves.models import Wave
 from apps.waves.planning import WavePlan, plan_wave
 from apps.workspaces.models import Repository
 
-THROUGHPUT = Chart("throughput", "Throughput", "operations/s of this wave", "op/s")
+THROUGHPUT = Chart("throughput", "Throughput", "operations/s", "op/s")
 PLAIN_VERBS = {
     "pause": (actions.pause_wave, "{} is paused."),
     "resume": (actions.resume_wave, "{} goes on."),

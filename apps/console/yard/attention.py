@@ -24,7 +24,7 @@ SINGLY = 2  # agents of one wave with the same trouble are listed one by one up 
 MAX_AGENTS = 500
 AT_ONCE = 5  # items shown without unfolding
 MAX_ITEMS = 40
-STALE_FIGURES = timedelta(seconds=5)
+STALE_FIGURES = timedelta(seconds=25)  # those of five minutes come every 15 s while nobody looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ def alert_items(alerts: Iterable[Alert]) -> list[Item]:
 
 
 def alert_item(alert: Alert) -> Item:
-    text = f"{alert.rule.title.lower()}: {figure(alert.value, alert.rule.unit)}, "
-    text += f"threshold {figure(alert.threshold, alert.rule.unit)}"
+    value, threshold = (figure(number, alert.rule.unit) for number in (alert.value, alert.threshold))
+    text = f"· {alert.subject}: {value}, threshold {threshold}"
     return Item(
-        alert.severity, tone_of(alert), alert.subject, links.alert(alert.pk), text, alert.fired_at, "Open"
+        alert.severity, tone_of(alert), alert.rule.title, links.alert(alert.pk), text, alert.fired_at, "Open"
     )
 
 
@@ -179,7 +179,7 @@ def figure_items(moment: Moment) -> list[Item]:
     if snapshot is None or not any(moment.totals[state] for state in ("busy", "idle")):
         return []
     at = datetime.fromtimestamp(snapshot.at, tz=moment.now.tzinfo)
-    if moment.now - at < STALE_FIGURES:
+    if abs(moment.now - at) < STALE_FIGURES:  # of a moment to come: from before a clock was put back
         return []
     text = "are not renewed: is the telemetry process running?"
     return [Item("figures", "warn", "Figures", links.HOSTS, text, at)]

@@ -66,7 +66,7 @@ def agents(moment: Moment) -> Number:
     if unstarted:
         notes.append(f"{display.number(unstarted)} to start")
     tone = "note-bad" if counts["waiting"] or counts["failed"] or counts["lost"] else ""
-    note = " · ".join(notes[:2]) or ("all is well" if live else "none runs")
+    note = " · ".join(notes[:2]) or ("none waits" if live else "none runs")
     return Number(
         "Agents", links.AGENTS, display.number(counts["busy"]), f"of {display.number(live)} busy", note, tone
     )

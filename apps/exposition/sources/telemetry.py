@@ -20,7 +20,7 @@ from apps.telemetry.stream_state import StreamState
 
 WINDOW = 60
 REDIS_SECONDS = 1.0
-FRESH_SECONDS = 10.0
+FRESH_SECONDS = 15.0
 FRESH_TICKS = 3  # for those who let the telemetry process tick slowly
 
 # Figures of the last minute, each where there is one.

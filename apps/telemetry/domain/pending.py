@@ -55,13 +55,22 @@ class Pending:
     def __init__(self) -> None:
         self._slots: deque[Slot] = deque()
 
-    def add(self, entry_id: EntryId, *, agent: int, labels: Labels, parts: Mapping[int, Tally]) -> None:
-        work = self.seen(entry_id).work(agent, labels)
+    def add(
+        self,
+        entry_id: EntryId,
+        *,
+        agent: int,
+        labels: Labels,
+        parts: Mapping[int, Tally],
+        at: float | None = None,
+    ) -> None:
+        """`at`: arrival in unix seconds, which never goes back; None: as the id says."""
+        work = self.seen(entry_id, at).work(agent, labels)
         for second, tally in parts.items():
             work.at(second).merge(tally)
 
-    def read(self, entry_id: EntryId, readings: Iterable[Reading]) -> None:
-        slot, second = self.seen(entry_id), entry_id[0] // 1000
+    def read(self, entry_id: EntryId, readings: Iterable[Reading], at: float | None = None) -> None:
+        slot, second = self.seen(entry_id, at), int(entry_id[0] / 1000 if at is None else at)
         for reading in readings:
             slot.work(reading.agent, reading.labels).at(second).read(reading.memory, reading.cpu_cores)
 
@@ -72,9 +81,9 @@ class Pending:
                 slot.gauges[second] = gauges
                 return
 
-    def seen(self, entry_id: EntryId) -> Slot:
+    def seen(self, entry_id: EntryId, at: float | None = None) -> Slot:
         """The slot of this entry, which from now on counts as dealt with once the slot is written."""
-        start = floor_to(entry_id[0] / 1000, TEN)
+        start = floor_to(entry_id[0] / 1000 if at is None else at, TEN)
         if not self._slots or self._slots[-1].start < start:
             self._slots.append(Slot(start, entry_id))
         slot = self._slots[-1]

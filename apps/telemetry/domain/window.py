@@ -11,12 +11,13 @@ SPARE_SECONDS = 2  # by which a snapshot may be late
 @dataclass(frozen=True)
 class Window:
     """`step`: width of the tallies it is made of. `point`: width of a chart's point. `every`: seconds between
-    two snapshots. All in seconds."""
+    two snapshots while somebody looks, `seldom`: while nobody does. All in seconds."""
 
     seconds: int
     step: int
     point: int
     every: int
+    seldom: int
 
     def start(self, end: int) -> int:
         """Where the window that ends at this second starts: a multiple of `step`."""
@@ -26,7 +27,7 @@ class Window:
         """From which second to before which one they leave the window that ends there, until its next snapshot comes.
         None of a coarse window: what that is made of leaves with a snapshot."""
         start = self.start(end)
-        return start, start + (self.every + SPARE_SECONDS if self.step == SECOND else 0)
+        return start, start + (self.seldom + SPARE_SECONDS if self.step == SECOND else 0)
 
     @property
     def before_step(self) -> int | None:
@@ -39,9 +40,9 @@ class Window:
 WINDOWS = {
     window.seconds: window
     for window in (
-        Window(60, SECOND, point=1, every=1),
-        Window(300, SECOND, point=5, every=5),
-        Window(3_600, TEN, point=30, every=15),
-        Window(86_400, SPAN, point=300, every=60),
+        Window(60, SECOND, point=1, every=1, seldom=5),
+        Window(300, SECOND, point=5, every=5, seldom=15),
+        Window(3_600, TEN, point=30, every=15, seldom=60),
+        Window(86_400, SPAN, point=300, every=60, seldom=60),
     )
 }
