@@ -179,6 +179,9 @@ MAX_RESTARTS = env_int("SWARMYARD_MAX_RESTARTS", 3)
 HOST_PARTS = ["apps.builds.recorder.start"]  # called by runhost with its host and the event that ends it
 
 # Builds
+SAME_PATH = env_bool("SWARMYARD_SAME_PATH", True)
+BASE_TIMEOUT_SECONDS = max(10, env_int("SWARMYARD_BASE_TIMEOUT", 1_800))
+BASE_WAIT_SECONDS = env_float("SWARMYARD_BASE_WAIT", 10.0)
 BUILD_SLOTS = max(0, env_int("SWARMYARD_BUILD_SLOTS", 0))  # at once on each host; 0: as many as it has cores
 
 # Capacity
