@@ -100,7 +100,7 @@ HOST_NAME = env_str("SWARMYARD_HOST_NAME", "local")
 RQ_JOB_TIMEOUT = env_int("SWARMYARD_JOB_TIMEOUT", 900)
 RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": RQ_JOB_TIMEOUT, "SERIALIZER": "rq.serializers.JSONSerializer"}
-    for name in ("control", "io", "cpu", f"host.{HOST_NAME}")
+    for name in ("control", "io", f"cpu.{HOST_NAME}", f"host.{HOST_NAME}")
 }
 
 LOGIN_URL = "sign-in"

@@ -3,14 +3,18 @@
 Where the file system can share blocks (reflinks), every file is a copy that costs nothing. Elsewhere what compilers and
 linkers make anew and never change in place is hard-linked, and all that cargo writes into in place is copied: with hard
 links for all of it an agent's build would change its neighbours', and code that doesn't compile was reported fresh.
+
+Where the agent's checkout has another path than the base's, only what was built of others' crates is of use: those of
+the repository itself have their path in them.
 """
 
 import errno
 import fcntl
 import os
+import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +24,15 @@ from apps.lib.paths import remove_tree
 CARGO_LOCK = ".cargo-lock"
 # What rustc and linkers write under a new name, or after they removed the old file.
 LINKED = {".rlib", ".rmeta", ".so", ".o", ".bin", ".dylib", ".a"}
+MADE_BY_LINKERS = {".so", ".dylib"}
 FICLONE = 0x40049409
 CANNOT_SHARE = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
+# Linkers that write into the file that is there: https://github.com/rui314/mold reuses it for speed, and so does wild.
+IN_PLACE = ("mold", "wild")
+HASHED = re.compile(r"(?:lib)?(?P<name>.+)-[0-9a-f]{16}(?:\..*)?")  # cargo's and rustc's names
+FINGERPRINTS = ".fingerprint"
+HOLDS_UNITS = (FINGERPRINTS, "build", "deps")
+OF_OTHERS = (CARGO_LOCK, *HOLDS_UNITS)  # what there is in a profile's directory of crates of others
 SEEDING = ".seeding"  # ends the name of one that isn't whole yet
 
 
@@ -37,9 +48,13 @@ class Seeded:
     copied_bytes: int = 0
 
 
-def seed(base: Path, target: Path) -> Seeded:
+Skip = Callable[[Path, str], bool]  # a directory inside the base, and the name of something in it
+
+
+def seed(base: Path, target: Path, *, without: Collection[str] = ()) -> Seeded:
     """Make `target` a build directory like `base`, whole or not at all. No build of the base runs meanwhile; one that
-    runs is waited for. Raises NothingToSeed, FileExistsError or OSError."""
+    runs is waited for. `without`: names of crates, and with any, nothing is taken but what was built of others.
+    Raises NothingToSeed, FileExistsError or OSError."""
     if not base.is_dir():
         raise NothingToSeed(f"There is no warm build directory at {base} yet.")
     if target.exists():
@@ -48,7 +63,7 @@ def seed(base: Path, target: Path) -> Seeded:
     remove_tree(target.parent, unfinished)
     try:
         with held(base):
-            seeded = clone_tree(base, unfinished)
+            seeded = clone_tree(base, unfinished, others_only(base, without) if without else everything)
         unfinished.rename(target)
     except BaseException:
         remove_tree(target.parent, unfinished)
@@ -66,14 +81,37 @@ def held(base: Path) -> Iterator[None]:
         yield
 
 
-def clone_tree(base: Path, target: Path) -> Seeded:
+def everything(place: Path, name: str) -> bool:
+    return False
+
+
+def others_only(base: Path, own: Collection[str]) -> Skip:
+    """Leaves out what is made of the crates `own`: without its fingerprint, cargo builds a crate from the start. What
+    lies at the top of a profile's directory, and incremental state, is only ever of the repository's own crates."""
+    names = {name.replace("-", "_") for name in own}
+
+    def skip(place: Path, name: str) -> bool:
+        if place.name in HOLDS_UNITS:
+            found = HASHED.fullmatch(name)
+            return found is not None and found["name"].replace("-", "_") in names
+        return (base / place / FINGERPRINTS).is_dir() and name not in OF_OTHERS
+
+    return skip
+
+
+def clone_tree(base: Path, target: Path, skip: Skip = everything) -> Seeded:
     """Times are kept to the nanosecond: cargo compares them."""
     seeded = Seeded()
     can_share = True
+    can_link_programs = not any(map(shutil.which, IN_PLACE))
     for place, directories, names in os.walk(base):
-        here = target / Path(place).relative_to(base)
+        inside = Path(place).relative_to(base)
+        here = target / inside
         here.mkdir(parents=True)
+        directories[:] = sorted(name for name in directories if not skip(inside, name))
         for name in names:
+            if skip(inside, name):
+                continue
             source, copy = Path(place) / name, here / name
             if source.is_symlink():
                 copy.symlink_to(source.readlink())
@@ -83,11 +121,10 @@ def clone_tree(base: Path, target: Path) -> Seeded:
             seeded = (
                 replace(seeded, shared=seeded.shared + 1)
                 if can_share
-                else linked_or_copied(source, copy, seeded)
+                else linked_or_copied(source, copy, seeded, can_link_programs)
             )
-        directories.sort()
-    for place, _, _ in os.walk(base, topdown=False):  # a directory's time changes with each file in it
-        keep_times(Path(place), target / Path(place).relative_to(base))
+    for place, _, _ in os.walk(target, topdown=False):  # a directory's time changes with each file in it
+        keep_times(base / Path(place).relative_to(target), Path(place))
     return seeded
 
 
@@ -105,9 +142,9 @@ def share(source: Path, copy: Path) -> bool:
     return True
 
 
-def linked_or_copied(source: Path, copy: Path, seeded: Seeded) -> Seeded:
+def linked_or_copied(source: Path, copy: Path, seeded: Seeded, can_link_programs: bool) -> Seeded:
     status = source.stat()
-    if is_made_anew(source, status):
+    if is_made_anew(source, status, can_link_programs):
         try:
             copy.hardlink_to(source)
             return replace(seeded, linked=seeded.linked + 1)
@@ -118,11 +155,12 @@ def linked_or_copied(source: Path, copy: Path, seeded: Seeded) -> Seeded:
     return replace(seeded, copied=seeded.copied + 1, copied_bytes=seeded.copied_bytes + status.st_size)
 
 
-def is_made_anew(path: Path, status: os.stat_result) -> bool:
-    """Libraries, objects and programs: never written into once they are there."""
+def is_made_anew(path: Path, status: os.stat_result, can_link_programs: bool) -> bool:
+    """Libraries and objects, and programs where the linker is one that makes a new file: never written into once they
+    are there."""
     if path.suffix in LINKED:
-        return True
-    return not path.suffix and bool(status.st_mode & stat.S_IXUSR)
+        return can_link_programs or path.suffix not in MADE_BY_LINKERS
+    return can_link_programs and not path.suffix and bool(status.st_mode & stat.S_IXUSR)
 
 
 def keep_times(source: Path, copy: Path) -> None:

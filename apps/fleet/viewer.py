@@ -30,7 +30,9 @@ def main(words: list[str]) -> int:
         os.chdir(cwd)
     except OSError as error:
         what = " ".join(filter(None, (error.strerror, error.filename and f"({error.filename})")))
-        return complain(f"the agent could not be shown its workspace, so it was not started: {what}", NOT_STARTED)
+        return complain(
+            f"the agent could not be shown its workspace, so it was not started: {what}", NOT_STARTED
+        )
     return execute(argv)
 
 
