@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
         return complain(
             f"the agent could not be shown its workspace, so it was not started: {what}", NOT_STARTED
         )
-    return execute(argv)
+    return execute(argv, environment(cwd))
 
 
 def leave() -> None:
@@ -65,21 +65,23 @@ def write(path: str, text: str) -> None:
         os.close(fd)
 
 
-def execute(argv: list[str]) -> int:
+def execute(argv: list[str], environment: dict[bytes, bytes]) -> int:
     for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, and the program would inherit that
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     try:
-        os.execvpe(argv[0], argv, environment())  # noqa: S606
+        os.execvpe(argv[0], argv, environment)  # noqa: S606
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         return complain(f"{argv[0]}: {error.strerror}", NOT_FOUND if missing else NOT_STARTED)
 
 
-def environment() -> dict[bytes, bytes]:
-    """As it was given to us: Python may have added a locale to its own."""
+def environment(cwd: str) -> dict[bytes, bytes]:
+    """As it was given to us: Python may have added a locale to its own. But a shell believes a PWD that leads to where
+    it is, and would go on by the other path."""
     with open("/proc/self/environ", "rb") as file:  # noqa: PTH123
         entries = file.read().split(b"\0")
-    return dict(entry.split(b"=", 1) for entry in entries if b"=" in entry)
+    given = dict(entry.split(b"=", 1) for entry in entries if b"=" in entry)
+    return given | {b"PWD": os.fsencode(cwd)} if b"PWD" in given else given
 
 
 def complain(text: str, code: int) -> int:
