@@ -1,11 +1,8 @@
-"""The only place that writes bases. Their builds are jobs on a queue of their host's own: the checkout lies on that
-machine's disk, and a build of minutes must not hold up preparations, clones and deliveries, which have the other ones.
-"""
+"""The only place that writes bases. Queued ones are built by their host's own process (base_keeper.py)."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
@@ -15,18 +12,16 @@ from apps.events.actions import Fact, record
 from apps.events.domain.actor import YARD
 from apps.events.hints import publish_on_commit
 from apps.fleet.models import ENDED, Host
-from apps.lib.queues import enqueue
 from apps.lib.text import plain_text
 from apps.workspaces.models import Repository, Workspace
 
 DEBOUNCE = timedelta(seconds=10)  # that the target branch must have stood still
 TRY_AGAIN = timedelta(minutes=10)  # after a build that failed
-GIVEN = timedelta(seconds=120)  # that a job may wait for a worker before it is queued again
+STARTING = timedelta(seconds=5)  # between a build's begin on record and now
 WATCHED = timedelta(hours=1)  # after the last agents were made
 LEASE_SECONDS = 30.0
 ATTEMPTS = 3
 UNDER_WAY = (BaseState.QUEUED, BaseState.BUILDING)
-MARGIN_SECONDS = 300  # of the job, beyond what its commands may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +58,12 @@ def want(*, base: Base, commit: str, now: datetime) -> bool:
 
 
 def keep_bases(now: datetime) -> None:
-    """The scheduler's step: what is due to be built is given out, and what was given out and got lost."""
+    """The scheduler's step: what is due to be built is queued, and so is what somebody began and was ended at."""
     for base in due(now):
         give_out(base=base, now=now)
-    for base in Base.objects.filter(state__in=UNDER_WAY, state_at__lte=now - GIVEN):
-        give_out_again(base=base, now=now)
+    for base in Base.objects.filter(state=BaseState.BUILDING, state_at__lte=now - STARTING):
+        if not leases.is_held(name=lease_of(base), now=now):
+            give_out_again(base=base, now=now)
 
 
 def due(now: datetime) -> QuerySet[Base]:
@@ -76,38 +72,25 @@ def due(now: datetime) -> QuerySet[Base]:
     return Base.objects.exclude(state__in=UNDER_WAY).filter(moved | failed)
 
 
-@transaction.atomic
 def give_out(*, base: Base, now: datetime) -> bool:
     """Queue its build, once: False when somebody else did."""
     rows = Base.objects.filter(pk=base.pk, state=base.state, state_at=base.state_at)
-    if not rows.update(state=BaseState.QUEUED, state_at=now, attempts=F("attempts") + 1):
-        return False
-    queue_build(base)
-    publish_on_commit("repository", base.repository_id)
-    return True
+    return rows.update(state=BaseState.QUEUED, state_at=now) == 1
 
 
-@transaction.atomic
 def give_out_again(*, base: Base, now: datetime) -> None:
-    """One whose job was lost: nobody holds its lease. One that dies each time is told."""
-    if leases.is_held(name=lease_of(base), now=now):
-        return
-    if base.attempts >= ATTEMPTS:
-        problem = f"its build was cut off {base.attempts} times; see the log of the cpu worker"
-        finish_build(base=base, outcome=Outcome(base.wanted, problem), now=now)
-    else:
+    """One that dies each time is told."""
+    if base.attempts < ATTEMPTS:
         give_out(base=base, now=now)
-
-
-def queue_build(base: Base) -> None:
-    seconds = settings.BASE_TIMEOUT_SECONDS + MARGIN_SECONDS
-    enqueue(f"cpu.{base.host.name}", "apps.builds.jobs.base_job", base.pk, seconds=seconds)
+    else:
+        problem = f"its build was cut off {base.attempts} times; see the log of the host's process"
+        finish_build(base=base, outcome=Outcome(base.wanted, problem), now=now)
 
 
 def begin_build(*, base: Base, now: datetime) -> bool:
     """For the holder of its lease. False when it isn't to be built any more."""
-    rows = Base.objects.filter(pk=base.pk, state__in=UNDER_WAY)
-    if not rows.update(state=BaseState.BUILDING, state_at=now):
+    rows = Base.objects.filter(pk=base.pk, state=BaseState.QUEUED)
+    if not rows.update(state=BaseState.BUILDING, state_at=now, attempts=F("attempts") + 1):
         return False
     publish_on_commit("repository", base.repository_id)
     return True
@@ -142,8 +125,8 @@ def finish_build(*, base: Base, outcome: Outcome, now: datetime) -> None:
         record(Fact(kind, YARD, plain_text(text, 600), "repository", base.repository_id, name))
 
 
-def watched(now: datetime) -> list[Base]:
+def watched(host: Host, now: datetime) -> list[Base]:
     """Bases of which it matters where their target branch stands: agents were made from them lately, or are at work."""
     at_work = Workspace.objects.filter(agent__isnull=False).exclude(agent__state__in=ENDED)
     recent = Q(used_at__gt=now - WATCHED) | Q(repository__in=at_work.values("repository"))
-    return list(Base.objects.filter(recent).select_related("host", "repository").order_by("pk"))
+    return list(Base.objects.filter(recent, host=host).select_related("repository").order_by("pk"))

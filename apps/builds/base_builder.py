@@ -9,8 +9,8 @@ import os
 import secrets
 import shlex
 import shutil
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,31 +54,32 @@ class BuildFailed(Exception):
     """The text says what of it."""
 
 
-def build_base(base: Base) -> None:
-    """Runs in a job. One at a time has the lease; the build runs in a thread, so that it can be renewed meanwhile."""
+def build_base(base: Base) -> bool:
+    """One at a time has the lease; the build runs in a thread, so that it can be renewed meanwhile. False when it is
+    somebody else's to build, or not to be built any more."""
     holder = secrets.token_hex(8)
     if not renew(base, holder):
-        return
-    if base_actions.begin_build(base=base, now=timezone.now()):
+        return False
+    begun = base_actions.begin_build(base=base, now=timezone.now())
+    if begun:
         commit = base.wanted
         options = options_of([base.repository_id])[base.repository_id]
         is_shown = options.same_path and settings.SAME_PATH and view.can(base.host)
         builder = BaseBuilder(base, commit, options, is_shown=is_shown)
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            building = pool.submit(builder.build)
-            while not has_ended(building):
-                renew(base, holder)
-        base_actions.finish_build(base=base, outcome=building.result(), now=timezone.now())
+        # Not one of a pool: whoever ends this process doesn't wait for a build.
+        thread = threading.Thread(target=builder.build, name="builds a base", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(RENEW_SECONDS)
+            renew(base, holder)
+        base_actions.finish_build(base=base, outcome=builder.outcome, now=timezone.now())
     leases.release(name=lease_of(base), holder=holder)
+    return begun
 
 
 def renew(base: Base, holder: str) -> bool:
     name, now = lease_of(base), timezone.now()
     return leases.acquire(name=name, holder=holder, now=now, seconds=LEASE_SECONDS) is not None
-
-
-def has_ended(future: Future[Outcome]) -> bool:
-    return bool(wait([future], timeout=RENEW_SECONDS).done)
 
 
 @dataclass
@@ -96,16 +97,21 @@ class BaseBuilder:
         self.disk = OnDisk(places.base_of(self.repository))
         self.until = time.monotonic() + settings.BASE_TIMEOUT_SECONDS
         self.began = time.monotonic()
+        self.outcome = self.failed("it was cut off")
 
-    def build(self) -> Outcome:
+    def build(self) -> None:
+        """Leaves its `outcome`."""
         try:
             with self.disk.to_change(until=time.monotonic() + LOCK_SECONDS):
-                return self._build()
+                self.outcome = self._build()
         except (*FAULTS, BuildFailed) as error:
-            return Outcome(self.commit, str(error), time.monotonic() - self.began)
+            self.outcome = self.failed(str(error))
         except Exception as error:
             log.exception("a base could not be built")
-            return Outcome(self.commit, f"{type(error).__name__}: {error}", time.monotonic() - self.began)
+            self.outcome = self.failed(f"{type(error).__name__}: {error}")
+
+    def failed(self, problem: str) -> Outcome:
+        return Outcome(self.commit, problem, time.monotonic() - self.began)
 
     def _build(self) -> Outcome:
         disk = self.disk
@@ -121,7 +127,7 @@ class BaseBuilder:
             self.run(pairs, command)
         if not disk.keys():
             raise BuildFailed(
-                "it was built somewhere else: is CARGO_TARGET_DIR set, in the worker's environment?"
+                "it was built somewhere else: is CARGO_TARGET_DIR set, in the environment of the host's process?"
             )
         ready = Ready(
             self.commit,
@@ -195,7 +201,7 @@ def commands_of(options: BuildOptions) -> list[str]:
 
 
 def after_us() -> list[str]:
-    """Words before a command that takes no CPU from others, and ends when the worker does, whatever way."""
+    """Words before a command that takes no CPU from others, and ends when this process does, whatever way."""
     words = ["nice", "-n", NICE] if shutil.which("nice") else []
     return [*words, "setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else words
 

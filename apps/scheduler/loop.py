@@ -8,7 +8,6 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from apps.alerts.evaluate import evaluate_alerts
 from apps.builds.base_actions import keep_bases
-from apps.builds.base_looks import ask_for_looks
 from apps.capacity import leases
 from apps.scheduler.tidy import tidy
 from apps.waves.advance import advance_open_waves
@@ -22,7 +21,6 @@ STEPS: tuple[Callable[[datetime], None], ...] = (
     advance_open_waves,
     resume_clones,
     keep_bases,
-    ask_for_looks,
     evaluate_alerts,
     tidy,
 )

@@ -28,12 +28,8 @@ CRATES = {"ground": [], "middle": ["ground"], "apart": [], "app": ["middle", "ap
 class WarmYard:
     """`shown`: the host can give agents a view."""
 
-    def __init__(self, place: Path, monkeypatch, *, shown: bool = True) -> None:
+    def __init__(self, place: Path, *, shown: bool = True) -> None:
         self.place = place
-        self.queued: list[tuple[str, str, int]] = []
-        monkeypatch.setattr(
-            base_actions, "enqueue", lambda queue, door, pk, **_: self.queued.append((queue, door, pk))
-        )
         self.source = make_source(place / "project")
         problem = "" if shown else "not here"
         self.host = make_host(equipment={"programs": {}, "view_problem": problem})
@@ -56,7 +52,7 @@ class WarmYard:
         BuildOptions.objects.update_or_create(repository=self.repository, defaults=fields)
 
     def build(self) -> Base:
-        """The base at the target's commit, by a job."""
+        """The base at the target's commit."""
         base = base_actions.ensure_base(
             repository=self.repository, host=self.host, commit=self.head, now=self.now()
         )

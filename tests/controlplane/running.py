@@ -171,7 +171,6 @@ SERVICES = {
     "gateway": r"daphne.* controlplane\.asgi_gateway:",
     "worker": r"manage\.py worker control",
     "io": r"manage\.py worker host\.\S+ io",
-    "cpu": r"manage\.py worker cpu\.",
     "scheduler": r"manage\.py runscheduler",
     "host": r"manage\.py runhost",
     "telemetry": r"manage\.py runtelemetry",

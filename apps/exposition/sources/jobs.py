@@ -14,7 +14,7 @@ REDIS_SECONDS = 1.0
 
 
 def collect(page: Page, hosts: Iterable[str]) -> None:
-    names = {*settings.RQ_QUEUES, *(f"{kind}.{name}" for name in hosts for kind in ("host", "cpu"))}
+    names = {*settings.RQ_QUEUES, *(f"host.{name}" for name in hosts)}
     try:
         found = depths(sorted(names), timeout=REDIS_SECONDS)
     except RedisUnavailable:

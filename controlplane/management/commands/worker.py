@@ -18,7 +18,7 @@ class Command(BaseCommand):
     requires_system_checks = ()  # they load every page and route, 15 MB that this process never uses
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("queues", nargs="+", metavar="QUEUE", help="control, io, host.<name>, cpu.<name>")
+        parser.add_argument("queues", nargs="+", metavar="QUEUE", help="control, io, cpu, host.<name>")
 
     def handle(self, *args: Any, **options: Any) -> None:
         # django-rq's own rqworker command can't be told the serializer; RQ's default is pickle.
