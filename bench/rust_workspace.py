@@ -111,9 +111,8 @@ def make_workspace(place: Path, *, crates: int, modules: int) -> Path:
         needs = names[max(0, number - 3) : number : 2]
         manifest(place / name, needs)
         lines = [f"pub mod m{module};" for module in range(modules)]
-        total = " + ".join(
-            [*(f"m{module}::total()" for module in range(modules)), *(f"{need}::total()" for need in needs)]
-        )
+        parts = [f"m{module}" for module in range(modules)] + needs
+        total = " + ".join(f"{part}::total()" for part in parts)
         write(place / name / "src" / "lib.rs", "\n".join([*lines, f"pub fn total() -> u64 {{ {total} }}\n"]))
         for module in range(modules):
             write(place / name / "src" / f"m{module}.rs", MODULE.format(n=100 * number + module))

@@ -155,7 +155,7 @@ def check_same_path() -> Finding:
     host = reporting_host()
     reason = view.obstacle() if host is None else (host.equipment or {}).get("view_problem", "")
     if reason:
-        hint = "New agents' builds are warm for their dependencies alone: see docs/guide/builds.md."
+        hint = "New agents' builds are warm for their dependencies alone: see docs/guide/warm-starts.md."
         return Finding("same path", "note", reason, hint)
     if not settings.SAME_PATH:
         return Finding("same path", "note", "switched off", "SWARMYARD_SAME_PATH=1 switches it on.")
