@@ -1,4 +1,4 @@
-"""A Rust workspace of path dependencies alone, with code of real size: libraries that need each other, and a program."""
+"""A Rust workspace of path dependencies alone, with code of real size: libraries and a program."""
 
 import subprocess
 from pathlib import Path
@@ -41,7 +41,9 @@ impl std::str::FromStr for Step{n} {{
 }}
 
 impl Record{n} {{
-    pub fn new(id: u64, name: &str) -> Self {{ Record{n} {{ id, name: name.to_string(), tags: Vec::new(), parent: None }} }}
+    pub fn new(id: u64, name: &str) -> Self {{
+        Record{n} {{ id, name: name.to_string(), tags: Vec::new(), parent: None }}
+    }}
 
     pub fn apply(&mut self, step: &Step{n}) -> usize {{
         match step {{
