@@ -57,6 +57,12 @@ def want(*, base: Base, commit: str, now: datetime) -> bool:
     return rows.update(wanted=commit, wanted_at=now, attempts=0) == 1
 
 
+def build_anew(*, host_pk: int, repository_pk: int) -> None:
+    """What is on disk isn't what was built; whoever builds it next finds that out."""
+    rows = Base.objects.filter(host=host_pk, repository=repository_pk, state=BaseState.READY)
+    rows.update(state=BaseState.NONE, commit="")
+
+
 def keep_bases(now: datetime) -> None:
     """The scheduler's step: what is due to be built is queued, and so is what somebody began and was ended at."""
     for base in due(now):

@@ -102,7 +102,9 @@ class BaseBuilder:
     def build(self) -> None:
         """Leaves its `outcome`."""
         try:
-            with self.disk.to_change(until=time.monotonic() + LOCK_SECONDS):
+            with self.disk.to_change(until=time.monotonic() + LOCK_SECONDS) as before:
+                if self.disk.is_spoiled(before):
+                    remove_tree(self.disk.place, self.disk.built)
                 self.outcome = self._build()
         except (*FAULTS, BuildFailed) as error:
             self.outcome = self.failed(str(error))
@@ -115,8 +117,6 @@ class BaseBuilder:
 
     def _build(self) -> Outcome:
         disk = self.disk
-        if disk.built.exists() and disk.is_of_the_future():
-            remove_tree(disk.place, disk.built)
         self.check_out()
         if not (disk.workspace / "Cargo.toml").is_file():
             raise BuildFailed("there is no Cargo.toml at the top of the repository any more")
@@ -129,13 +129,10 @@ class BaseBuilder:
             raise BuildFailed(
                 "it was built somewhere else: is CARGO_TARGET_DIR set, in the environment of the host's process?"
             )
-        ready = Ready(
-            self.commit,
-            time.time(),
-            same_path=bool(pairs),
-            own=own_crates(self.start(pairs, ["cargo", *METADATA], METADATA_SECONDS, MOST_METADATA)),
-            leaves_files=leaves_files(disk.workspace),
-        )
+        own = own_crates(self.start(pairs, ["cargo", *METADATA], METADATA_SECONDS, MOST_METADATA))
+        left = leaves_files(disk.workspace)
+        # Last of all: nothing in it may be younger.
+        ready = Ready(self.commit, time.time(), same_path=bool(pairs), own=own, leaves_files=left)
         disk.finish(ready)
         seconds = time.monotonic() - self.began
         return Outcome(self.commit, "", seconds, disk.size(), [*commands], ready.same_path)

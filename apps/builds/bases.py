@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from apps.builds.seeding import FINGERPRINTS
+from apps.builds.seeding import FINGERPRINTS, changed_since
 from apps.lib.paths import write_whole
 from apps.lib.regular import read_regular
 
@@ -50,12 +50,14 @@ class OnDisk:
         self._ready, self._lock = place / "ready", place / "lock"
 
     @contextmanager
-    def to_change(self, *, until: float) -> Iterator[None]:
-        """Alone with it, and nothing can be made from it until `finish`. Raises NotReady at `until`, monotonic time."""
+    def to_change(self, *, until: float) -> Iterator[Ready | None]:
+        """Alone with it, and nothing can be made from it until `finish`; gives what it was, if it was whole. Raises
+        NotReady at `until`, monotonic time."""
         self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._held(fcntl.LOCK_EX, until, "agents' build directories are being made from it"):
+            before = self._read()
             self._ready.unlink(missing_ok=True)
-            yield
+            yield before
 
     @contextmanager
     def to_read(self, *, until: float) -> Iterator[Ready]:
@@ -63,16 +65,18 @@ class OnDisk:
         if not self.place.is_dir():
             raise NotReady("it was never built")
         with self._held(fcntl.LOCK_SH, until, "it is being built"):
-            yield self._read()
+            ready = self._read()
+            if ready is None:
+                raise NotReady("its last build didn't go through")
+            if ready.built_at > time.time():
+                raise NotReady("the clock was set back since it was built")
+            yield ready
 
-    def _read(self) -> Ready:
+    def _read(self) -> Ready | None:
         try:
-            ready = decode(read_regular(self._ready, LARGEST))
+            return decode(read_regular(self._ready, LARGEST))
         except (OSError, msgspec.MsgspecError):
-            raise NotReady("its last build didn't go through") from None
-        if ready.built_at > time.time():
-            raise NotReady("the clock was set back since it was built")
-        return ready
+            return None
 
     def finish(self, ready: Ready) -> None:
         write_whole(self._ready, msgspec.json.encode(ready))
@@ -80,6 +84,12 @@ class OnDisk:
     def keys(self) -> list[str]:
         """Names of its build directories."""
         return sorted(path.name for path in self.built.iterdir() if (path / "CACHEDIR.TAG").is_file())
+
+    def is_spoiled(self, before: Ready | None) -> bool:
+        """Whether its directories must not be built on: see Spoiled, and the clock may have been set back."""
+        if not self.built.exists():
+            return False
+        return self.is_of_the_future() or bool(before and changed_since(self.built, before.built_at))
 
     def is_of_the_future(self) -> bool:
         """Whether something was built later than now: what is changed from here on would seem older than that."""

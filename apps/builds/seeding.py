@@ -40,6 +40,10 @@ class NothingToSeed(Exception):
     """The base isn't there; the text says so."""
 
 
+class Spoiled(Exception):
+    """Somebody wrote into the base since it was built: past cargo, into a file that he shares with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seeded:
     shared: int = 0  # files by reflink
@@ -51,10 +55,11 @@ class Seeded:
 Skip = Callable[[Path, str], bool]  # a directory inside the base, and the name of something in it
 
 
-def seed(base: Path, target: Path, *, without: Collection[str] = ()) -> Seeded:
+def seed(base: Path, target: Path, *, without: Collection[str] = (), built_at: float | None = None) -> Seeded:
     """Make `target` a build directory like `base`, whole or not at all. No build of the base runs meanwhile; one that
     runs is waited for. `without`: names of crates, and with any, nothing is taken but what was built of others.
-    Raises NothingToSeed, FileExistsError or OSError."""
+    `built_at`: unix seconds after which nothing in the base may have changed.
+    Raises NothingToSeed, Spoiled, FileExistsError or OSError."""
     if not base.is_dir():
         raise NothingToSeed(f"There is no warm build directory at {base} yet.")
     if target.exists():
@@ -63,6 +68,8 @@ def seed(base: Path, target: Path, *, without: Collection[str] = ()) -> Seeded:
     remove_tree(target.parent, unfinished)
     try:
         with held(base):
+            if built_at is not None and (changed := changed_since(base, built_at)):
+                raise Spoiled(f"{changed} was changed after it was built")
             seeded = clone_tree(base, unfinished, others_only(base, without) if without else everything)
         unfinished.rename(target)
     except BaseException:
@@ -79,6 +86,16 @@ def held(base: Path) -> Iterator[None]:
             file = stack.enter_context(lock.open("rb"))
             fcntl.flock(file, fcntl.LOCK_SH)
         yield
+
+
+def changed_since(directory: Path, at: float) -> str:
+    """The path inside of it of one file that was written later; "" for none."""
+    for place, _, names in os.walk(directory):
+        for name in names:
+            path = Path(place) / name
+            if path.lstat().st_mtime > at:
+                return str(path.relative_to(directory))
+    return ""
 
 
 def everything(place: Path, name: str) -> bool:

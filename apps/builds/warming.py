@@ -6,8 +6,9 @@ warm start and nothing else: it builds in an empty directory then, and its row s
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,17 +19,18 @@ from apps.builds import base_actions, places, views
 from apps.builds.bases import NotReady, OnDisk, Ready
 from apps.builds.models import Base, BuildDirectory, BuildOptions
 from apps.builds.preparing import options_of
-from apps.builds.seeding import NothingToSeed, seed
+from apps.builds.seeding import NothingToSeed, Spoiled, seed
 from apps.builds.source_times import sync_times
 from apps.events.actions import Fact, record_all
 from apps.events.domain.actor import YARD
 from apps.fleet import view
 from apps.fleet.models import Host
 from apps.lib.paths import OutsideRoot, remove_tree
+from apps.workspaces.checkouts import nobody_else
 from apps.workspaces.exceptions import GitFailed
 from apps.workspaces.models import Workspace
 
-FAULTS = (NotReady, NothingToSeed, GitFailed, OutsideRoot, OSError)
+FAULTS = (NotReady, NothingToSeed, Spoiled, GitFailed, OutsideRoot, OSError)
 MANIFEST = "Cargo.toml"
 COLD = "cold: "
 NO_BASE = f"{COLD}there is no base yet"
@@ -43,6 +45,7 @@ class Start:
     keys: list[str] = field(default_factory=list)
     source: str = ""
     builds: bool = False
+    spoiled: bool = False  # the base is to be built from the start
 
 
 class Warmth:
@@ -59,8 +62,9 @@ class Warmth:
         # For all of them together: a base that is being built holds up nobody for longer.
         self.until = time.monotonic() + settings.BASE_WAIT_SECONDS
 
-    def start_of(self, workspace: Workspace) -> Start:
-        """For one that was just made, and in which nothing ran yet."""
+    def start_of(self, workspace: Workspace, is_ours: Callable[[], bool] = nobody_else) -> Start:
+        """For one that was just made, and in which nothing ran yet. `is_ours` is asked before anything is cleared away:
+        by then somebody else may have been told to make it."""
         options = self.options[workspace.repository_id]
         if workspace.agent is None or not options.own_directories:
             return Start()
@@ -69,10 +73,10 @@ class Warmth:
         pairs = self.view_of(workspace, options)
         if not options.warm_start:
             return Start(pairs, builds=True)
-        keys, source = self.directories_of(workspace, pairs)
+        start = self.warm(workspace, pairs, is_ours)
         if not places.directories_of(workspace).is_dir():
-            pairs = []  # on a full disk: what isn't there can't be shown
-        return Start(pairs, keys, source, builds=True)
+            return replace(start, view=[])  # on a full disk: what isn't there can't be shown
+        return start
 
     def view_of(self, workspace: Workspace, options: BuildOptions) -> views.Pairs:
         checkout = Path(workspace.path)
@@ -86,29 +90,35 @@ class Warmth:
         except OSError:
             return []
 
-    def directories_of(self, workspace: Workspace, pairs: views.Pairs) -> tuple[list[str], str]:
-        """The keys that it has directories for, and where these are from, or why there are none."""
+    def warm(self, workspace: Workspace, pairs: views.Pairs, is_ours: Callable[[], bool]) -> Start:
         if workspace.agent is None or (workspace.repository_id, workspace.agent.host_id) not in self.based:
-            return [], NO_BASE
+            return Start(pairs, source=NO_BASE, builds=True)
+        if not is_ours():
+            return Start()
         target = places.directories_of(workspace)
         try:
-            remove_tree(places.root(), target)  # of an attempt that was cut off
-            target.mkdir(parents=True, mode=0o700)
+            clear(target)  # of an attempt that was cut off
             disk = OnDisk(places.base_of(workspace.repository))
             with disk.to_read(until=self.until) as ready:
-                return make_from(disk, ready, workspace, target, is_shown=bool(pairs))
+                keys, source = make_from(disk, ready, workspace, target, is_shown=bool(pairs))
+            return Start(pairs, keys, source, builds=True)
         except FAULTS as error:
-            clear(target)
-            return [], f"{COLD}{error}"
+            # What was made before would do no harm: each key's directory is whole or isn't there.
+            with suppress(*FAULTS):
+                if is_ours():
+                    clear(target)
+            return Start(pairs, [], f"{COLD}{error}", builds=True, spoiled=isinstance(error, Spoiled))
 
 
 def make_from(
     disk: OnDisk, ready: Ready, workspace: Workspace, target: Path, *, is_shown: bool
 ) -> tuple[list[str], str]:
+    """The keys that it has directories for now, and where these are from."""
     is_whole = is_shown and ready.same_path and not ready.leaves_files
     keys = disk.keys()
     for key in keys:
-        seed(disk.built / key, target / key, without=() if is_whole else ready.own)
+        without = () if is_whole else ready.own
+        seed(disk.built / key, target / key, without=without, built_at=ready.built_at)
     if is_whole:
         # After the directories: what the base builds later can't make a file of ours seem older than its build.
         sync_times(disk.workspace, Path(workspace.path))
@@ -116,12 +126,8 @@ def make_from(
 
 
 def clear(target: Path) -> None:
-    """What was made before something failed. It would do no harm: each key's directory is whole or isn't there."""
-    try:
-        remove_tree(places.root(), target)
-        target.mkdir(parents=True, mode=0o700)
-    except (OSError, OutsideRoot):
-        pass
+    remove_tree(places.root(), target)
+    target.mkdir(parents=True, mode=0o700)
 
 
 @transaction.atomic
@@ -142,6 +148,9 @@ def record_starts(starts: dict[Workspace, Start], now: datetime) -> None:
                 },
             )
     tell_cold(builds)
+    spoiled = {(host_of(each).pk, each.repository_id) for each, start in builds.items() if start.spoiled}
+    for host_pk, repository_pk in spoiled:
+        base_actions.build_anew(host_pk=host_pk, repository_pk=repository_pk)
     wanted = {(host_of(each), each.repository_id): each for each, start in builds.items() if start.source}
     for (host, _), workspace in wanted.items():
         base_actions.ensure_base(

@@ -77,7 +77,7 @@ def make(
 ) -> Made:
     """The workspace, and with it what its agent's builds begin with."""
     problem = create_workspace(workspace, checkouts, is_ours)
-    return Made(problem) if problem else Made("", warmth.start_of(workspace))
+    return Made(problem) if problem else Made("", warmth.start_of(workspace, is_ours))
 
 
 def gather(running: Mapping[Future[Made], Workspace], attempts: Mapping[int, int]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.builds import places, seeding, views
+from apps.builds import base_actions, base_keeper, places, seeding, views
 from apps.builds.models import Base, BuildDirectory
 from apps.builds.warming import Start, Warmth
 from apps.events.models import Event
@@ -321,6 +321,24 @@ def test_what_an_attempt_left_that_was_cut_off_is_not_used(yard):
 
     assert start.keys == [key]
     assert not list(places.directories_of(workspace).rglob("half"))
+
+
+def test_a_base_that_somebody_wrote_into_is_used_by_nobody_and_built_anew(yard):
+    """By force, into a file that an agent's build directory shares with the base."""
+    yard.build()
+    poisoner = yard.agent()
+    with next(poisoner.built.rglob("libapart-*.rlib")).open("ab") as file:
+        file.write(b"poison")
+
+    assert started_cold(yard, yard.agent(), "was changed after it was built")
+
+    base_actions.keep_bases(yard.now() + base_actions.DEBOUNCE * 2)
+    base_keeper.build_next(yard.host)
+    assert yard.base.state == "ready"
+    assert compiled(yard.agent().cargo("build", "--workspace")) == []
+    assert not [
+        path for path in places.base_of(yard.repository).rglob("*.rlib") if b"poison" in path.read_bytes()
+    ]
 
 
 def test_programs_are_copied_where_the_linker_writes_into_what_is_there(yard, tmp_path, monkeypatch):
