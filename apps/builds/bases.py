@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -93,7 +94,8 @@ class OnDisk:
 
     def is_of_the_future(self) -> bool:
         """Whether something was built later than now: what is changed from here on would seem older than that."""
-        stamps = self.built.glob(f"*/**/{FINGERPRINTS}/*/invoked.timestamp")
+        below = f"{FINGERPRINTS}/*/invoked.timestamp"  # of a profile, or of a profile of a target
+        stamps = chain(self.built.glob(f"*/*/{below}"), self.built.glob(f"*/*/*/{below}"))
         return max((stamp.stat().st_mtime for stamp in stamps), default=0.0) > time.time()
 
     def size(self) -> int:
