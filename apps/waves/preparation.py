@@ -75,9 +75,14 @@ def prepare_members(attempts: Mapping[int, int]) -> None:
 def make(
     workspace: Workspace, checkouts: Checkouts | None, is_ours: Callable[[], bool], warmth: Warmth
 ) -> Made:
-    """The workspace, and with it what its agent's builds begin with."""
-    problem = create_workspace(workspace, checkouts, is_ours)
-    return Made(problem) if problem else Made("", warmth.start_of(workspace, is_ours))
+    """The workspace, and with it what its agent's builds begin with, which nobody has to go without a workspace for."""
+    if problem := create_workspace(workspace, checkouts, is_ours):
+        return Made(problem)
+    try:
+        return Made("", warmth.start_of(workspace, is_ours))
+    except Exception:
+        log.exception("an agent starts cold")
+        return Made("")
 
 
 def gather(running: Mapping[Future[Made], Workspace], attempts: Mapping[int, int]) -> None:

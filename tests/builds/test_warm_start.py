@@ -142,15 +142,13 @@ def test_a_workspace_of_a_later_commit_builds_what_changed(yard):
 # Where there is no view
 
 
-def test_without_a_view_no_crate_of_the_repository_is_taken_for_built(hidden, tmp_path):
-    write(tmp_path / "beside" / "Cargo.toml", '[package]\nname = "beside"\nversion = "0.1.0"\n[workspace]\n')
-    write(tmp_path / "beside" / "src" / "lib.rs", "pub fn one() -> u64 { 1 }\n")
+def test_without_a_view_no_crate_of_the_repository_is_taken_for_built(hidden):
     hidden.build()
 
     agent = hidden.agent()
 
     assert (agent.start.view, agent.start.source) == ([], f"base at {hidden.head[:12]}, dependencies only")
-    assert sorted(compiled(agent.cargo("build"))) == ["app", "apart", "ground", "middle"]
+    assert sorted(compiled(agent.cargo("build"))) == ["apart", "app", "ground", "middle"]
     assert agent.cargo("run", "-q").stdout.split() == ["7", f"{agent.path}/app"]
 
 
@@ -263,7 +261,7 @@ def started_cold(yard, agent, why):
     text = Event.objects.get(kind="base.passed_over").text
     assert text.startswith("1 agents of project start cold: ")
     assert why in text
-    assert sorted(compiled(agent.cargo("build"))) == ["app", "apart", "ground", "middle"]
+    assert sorted(compiled(agent.cargo("build"))) == ["apart", "app", "ground", "middle"]
     return True
 
 
