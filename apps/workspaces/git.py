@@ -228,8 +228,10 @@ def add_worktree(
 
 
 def add_detached_worktree(repository: Path, *, path: Path, commit: str) -> None:
-    """Register a checkout at `path` on no branch, in our turn; `move_to` fills it."""
-    output(repository, "worktree", "add", "--quiet", "--detach", "--no-checkout", "--", str(path), commit)
+    """Register a checkout at `path` on no branch, in our turn; `move_to` fills it. One that git still knows of there,
+    though nothing of it is left, is replaced."""
+    add = ("worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", "--", str(path), commit)
+    output(repository, *add)
 
 
 @functools.lru_cache(maxsize=64)
