@@ -152,6 +152,32 @@ def test_without_a_view_no_crate_of_the_repository_is_taken_for_built(hidden):
     assert agent.cargo("run", "-q").stdout.split() == ["7", f"{agent.path}/app"]
 
 
+def vendor(source):
+    """A crate of somebody else, as `cargo vendor` leaves it."""
+    write(source / ".cargo" / "config.toml", '[source.crates-io]\nreplace-with = "vendored"\n')
+    with (source / ".cargo" / "config.toml").open("a") as file:
+        file.write('[source.vendored]\ndirectory = "vendor"\n')
+    other = source / "vendor" / "other"
+    write(other / "Cargo.toml", '[package]\nname = "other"\nversion = "1.0.0"\nedition = "2021"\n')
+    write(other / "src" / "lib.rs", "pub fn two() -> u64 { 2 }\n")
+    write(other / ".cargo-checksum.json", json.dumps({"files": {}, "package": "0" * 64}))
+    with (source / "apart" / "Cargo.toml").open("a") as file:
+        file.write('other = "1"\n')
+    write(source / "apart" / "src" / "lib.rs", "pub fn total() -> u64 { other::two() }\n")
+    subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=source, check=True, capture_output=True)
+
+
+def test_without_a_view_crates_of_others_are_built_already(hidden):
+    vendor(hidden.source)
+    hidden.commit("README", "with a crate of somebody else")
+    hidden.build()
+
+    agent = hidden.agent()
+
+    assert sorted(compiled(agent.cargo("build"))) == ["apart", "app", "ground", "middle"]
+    assert agent.cargo("run", "-q").stdout.split()[0] == "8"
+
+
 def test_only_what_is_of_others_is_taken(tmp_path):
     base = tmp_path / "base"
     kept = (
