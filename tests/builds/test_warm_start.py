@@ -1,17 +1,22 @@
 """What new agents begin with, made from a base that a job has built, and held against clean builds of a real cargo."""
 
 import fcntl
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from apps.builds import base_actions, base_keeper, places, seeding, views
+from apps.builds.bases import OnDisk, Ready
 from apps.builds.models import Base, BuildDirectory
 from apps.builds.warming import Start, Warmth
 from apps.events.models import Event
 from tests.builds.test_seeding import contents
+from tests.needs import own_mounts
 
 from .crates import write
 from .warm import WarmYard, clean, compiled
@@ -377,8 +382,49 @@ def test_programs_are_copied_where_the_linker_writes_into_what_is_there(yard, tm
     assert links["app"] <= 2  # with the other name that cargo gives it
     assert links["libground"] >= 2
     base = {path.stat().st_ino for path in (places.base_of(yard.repository) / "built").rglob("*")}
-    assert not [
-        path
-        for path in agent.built.rglob("debug/deps/app-*")
-        if not path.suffix and path.stat().st_ino in base
+    programs = [path for path in agent.built.rglob("debug/deps/app-*") if not path.suffix]
+    assert programs
+    assert not [path for path in programs if path.stat().st_ino in base]
+
+
+def elsewhere(yard, way):
+    """What `on_a_small_disk` tells of a base like that of `yard`, but full of files of others."""
+    base = yard.place / "base"
+    key = base / "built" / "stable-1"
+    write(key / "CACHEDIR.TAG", "")
+    write(key / "debug" / ".cargo-lock", "")
+    write(key / "debug" / ".fingerprint" / "big-0123456789abcdef" / "lib-big", "x" * 100_000)
+    write(key / "debug" / "deps" / "big-0123456789abcdef.d", "x" * 1_000_000)
+    write(base / "lock", "")
+    OnDisk(base).finish(Ready(yard.head, time.time(), same_path=False, own=("app",)))
+    small = yard.place / "small"
+    small.mkdir()
+    words = [
+        sys.executable,
+        "-m",
+        "tests.builds.on_a_small_disk",
+        way,
+        str(small),
+        str(yard.source),
+        str(base),
     ]
+    root = Path(__file__).parents[2]
+    done = subprocess.run([*own_mounts(), *words], cwd=root, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def test_a_disk_that_is_full_leaves_nothing_half_made(yard):
+    told = elsewhere(yard, "full")
+
+    assert told["keys"] == []
+    assert "No space left" in told["source"]
+    assert told["left"] == []
+    assert told["again"] == ["stable-1"]
+
+
+def test_a_base_that_can_not_be_written_will_do(yard):
+    told = elsewhere(yard, "read-only")
+
+    assert told["keys"] == ["stable-1"]
+    assert "stable-1/debug/deps/big-0123456789abcdef.d" in told["left"]
