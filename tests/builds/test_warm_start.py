@@ -81,11 +81,11 @@ def test_what_agents_build_is_what_clean_builds_give(yard, tmp_path):
             assert done.returncode == expected.returncode, (path, words, done.stderr)
             if words == "run -q":
                 assert done.stdout.split()[0] == expected.stdout.split()[0], path
-            assert tests_of(done.stdout) == tests_of(expected.stdout), path
+            assert verdicts(done.stdout) == verdicts(expected.stdout), path
     assert compiled(yard.agent().cargo("build", "--workspace")) == []
 
 
-def tests_of(text):
+def verdicts(text):
     return sorted(
         line.partition("; finished")[0] for line in text.splitlines() if line.startswith("test result")
     )
@@ -158,11 +158,11 @@ def test_without_a_view_no_crate_of_the_repository_is_taken_for_built(hidden):
 
 
 def vendor(source):
-    """A crate of somebody else, as `cargo vendor` leaves it."""
+    """A crate of somebody else, as `cargo vendor` leaves it, at one path for all checkouts."""
     write(source / ".cargo" / "config.toml", '[source.crates-io]\nreplace-with = "vendored"\n')
     with (source / ".cargo" / "config.toml").open("a") as file:
-        file.write('[source.vendored]\ndirectory = "vendor"\n')
-    other = source / "vendor" / "other"
+        file.write(f'[source.vendored]\ndirectory = "{source.parent}/vendor"\n')
+    other = source.parent / "vendor" / "other"
     write(other / "Cargo.toml", '[package]\nname = "other"\nversion = "1.0.0"\nedition = "2021"\n')
     write(other / "src" / "lib.rs", "pub fn two() -> u64 { 2 }\n")
     write(other / ".cargo-checksum.json", json.dumps({"files": {}, "package": "0" * 64}))
