@@ -18,7 +18,11 @@ from report import Figure, machine, median, say, show
 from rust_workspace import make_workspace
 from warm_yard import BuildingAgent, WarmYard, finish, set_up
 
-BUILD = "cargo check -q --workspace --all-targets && cargo build -q --workspace"
+BUILD = """
+cargo check -q --workspace --all-targets
+cargo test -q --workspace --no-run
+cargo build -q --workspace
+"""
 MB = 1_000_000
 BLOCK = 512
 

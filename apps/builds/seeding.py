@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from apps.builds.programs import linkers_of
 from apps.lib.paths import remove_tree
 
 CARGO_LOCK = ".cargo-lock"
@@ -27,8 +28,9 @@ LINKED = {".rlib", ".rmeta", ".so", ".o", ".bin", ".dylib", ".a"}
 MADE_BY_LINKERS = {".so", ".dylib"}
 FICLONE = 0x40049409
 CANNOT_SHARE = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
-# Linkers that write into the file that is there: https://github.com/rui314/mold reuses it for speed, and so does wild.
-IN_PLACE = ("mold", "wild")
+# Linkers that may write into the file that is there. Cargo removes a program before it is linked anew, but not tests; and
+# with other flags for the linker, files have other names.
+IN_PLACE = (b"mold ", b"Wild ")
 HASHED = re.compile(r"(?:lib)?(?P<name>.+)-[0-9a-f]{16}(?:\..*)?")  # cargo's and rustc's names
 FINGERPRINTS = ".fingerprint"
 HOLDS_UNITS = (FINGERPRINTS, "build", "deps")
@@ -120,7 +122,6 @@ def clone_tree(base: Path, target: Path, skip: Skip = everything) -> Seeded:
     """Times are kept to the nanosecond: cargo compares them."""
     seeded = Seeded()
     can_share = True
-    can_link_programs = not any(map(shutil.which, IN_PLACE))
     for place, directories, names in os.walk(base):
         inside = Path(place).relative_to(base)
         here = target / inside
@@ -138,7 +139,7 @@ def clone_tree(base: Path, target: Path, skip: Skip = everything) -> Seeded:
             seeded = (
                 replace(seeded, shared=seeded.shared + 1)
                 if can_share
-                else linked_or_copied(source, copy, seeded, can_link_programs)
+                else linked_or_copied(source, copy, seeded)
             )
     for place, _, _ in os.walk(target, topdown=False):  # a directory's time changes with each file in it
         keep_times(base / Path(place).relative_to(target), Path(place))
@@ -159,9 +160,9 @@ def share(source: Path, copy: Path) -> bool:
     return True
 
 
-def linked_or_copied(source: Path, copy: Path, seeded: Seeded, can_link_programs: bool) -> Seeded:
+def linked_or_copied(source: Path, copy: Path, seeded: Seeded) -> Seeded:
     status = source.stat()
-    if is_made_anew(source, status, can_link_programs):
+    if is_made_anew(source, status):
         try:
             copy.hardlink_to(source)
             return replace(seeded, linked=seeded.linked + 1)
@@ -172,12 +173,12 @@ def linked_or_copied(source: Path, copy: Path, seeded: Seeded, can_link_programs
     return replace(seeded, copied=seeded.copied + 1, copied_bytes=seeded.copied_bytes + status.st_size)
 
 
-def is_made_anew(path: Path, status: os.stat_result, can_link_programs: bool) -> bool:
-    """Libraries and objects, and programs where the linker is one that makes a new file: never written into once they
-    are there."""
-    if path.suffix in LINKED:
-        return can_link_programs or path.suffix not in MADE_BY_LINKERS
-    return can_link_programs and not path.suffix and bool(status.st_mode & stat.S_IXUSR)
+def is_made_anew(path: Path, status: os.stat_result) -> bool:
+    """Libraries and objects, and programs of a linker that makes a new file: never written into once they are there."""
+    if path.suffix in LINKED and path.suffix not in MADE_BY_LINKERS:
+        return True
+    is_program = path.suffix in MADE_BY_LINKERS or (not path.suffix and bool(status.st_mode & stat.S_IXUSR))
+    return is_program and not any(name in linkers_of(path) for name in IN_PLACE)
 
 
 def keep_times(source: Path, copy: Path) -> None:

@@ -96,8 +96,7 @@ def test_the_first_build_of_an_agent_has_nothing_to_do(land):
         assert (done.returncode, compiled(done)) == (0, []), done.stderr
 
 
-def test_a_seeded_directory_takes_next_to_no_disk(land, monkeypatch):
-    monkeypatch.setattr("apps.builds.seeding.IN_PLACE", ())  # with such a linker, programs are copied
+def test_a_seeded_directory_takes_next_to_no_disk(land):
     _, directory = land.agent("a")
 
     def own_blocks(place: Path) -> int:

@@ -2,7 +2,7 @@
 
 import fcntl
 import json
-import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +13,7 @@ import pytest
 from apps.builds import base_actions, base_keeper, places, seeding, views
 from apps.builds.bases import OnDisk, Ready
 from apps.builds.models import Base, BuildDirectory
+from apps.builds.programs import linkers_of
 from apps.builds.warming import Start, Warmth
 from apps.events.models import Event
 from tests.builds.test_seeding import contents
@@ -370,21 +371,26 @@ def test_a_base_that_somebody_wrote_into_is_used_by_nobody_and_built_anew(yard):
     ]
 
 
-def test_programs_are_copied_where_the_linker_writes_into_what_is_there(yard, tmp_path, monkeypatch):
+@pytest.mark.skipif(shutil.which("mold") is None, reason="mold is not installed")
+def test_a_linker_that_writes_into_what_is_there_changes_nothing_of_others(yard):
+    write(yard.source / ".cargo" / "config.toml", '[build]\nrustflags = ["-Clink-arg=-fuse-ld=mold"]\n')
+    yard.commit("README", "with mold")
     yard.build()
-    write(tmp_path / "bin" / "mold", "#!/bin/sh\n")
-    (tmp_path / "bin" / "mold").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    agent, neighbour = yard.agent(), yard.agent()
+    built = places.base_of(yard.repository) / "built"
+    before, beside = contents(built), contents(neighbour.built)
+    test = next(path for path in agent.built.rglob("debug/deps/ground-*") if not path.suffix)
+    assert b"mold" in linkers_of(test)
 
-    agent = yard.agent()
+    agent.edit(
+        "ground/src/lib.rs",
+        "pub fn total() -> u64 { 9 }\n#[test]\nfn it_counts() { assert_eq!(total(), 8); }\n",
+    )
+    assert agent.cargo("test", "-q", "-p", "ground").returncode == 101
 
-    links = {path.name.partition("-")[0]: path.stat().st_nlink for path in agent.built.rglob("debug/deps/*")}
-    assert links["app"] <= 2  # with the other name that cargo gives it
-    assert links["libground"] >= 2
-    base = {path.stat().st_ino for path in (places.base_of(yard.repository) / "built").rglob("*")}
-    programs = [path for path in agent.built.rglob("debug/deps/app-*") if not path.suffix]
-    assert programs
-    assert not [path for path in programs if path.stat().st_ino in base]
+    assert contents(built) == before
+    assert contents(neighbour.built) == beside
+    assert neighbour.cargo("test", "-q", "-p", "ground").returncode == 0
 
 
 def elsewhere(yard, way):

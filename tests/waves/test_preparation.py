@@ -191,11 +191,14 @@ def test_only_agents_that_are_being_prepared_are_touched(waves, state):
     assert Workspace.objects.get().state == "creating"
 
 
+CAPABLE = {"programs": {}, "presets_problem": "", "limits_problem": "", "view_problem": ""}
+
+
 def test_agents_that_build_see_their_workspaces_at_one_path(waves, source, home):
     (source / "Cargo.toml").write_text("[workspace]\n")
     git(source, "add", "-A")
     git(source, "commit", "-q", "-m", "crates")
-    Host.objects.update(equipment={"view_problem": ""})
+    Host.objects.update(equipment=CAPABLE)
     wave = waves.start(agents=2, step_size=0)
     waves.tick(wave)
 
@@ -213,7 +216,7 @@ def test_agents_that_build_see_their_workspaces_at_one_path(waves, source, home)
 
 
 def test_agents_that_do_not_build_are_shown_nothing(waves):
-    Host.objects.update(equipment={"view_problem": ""})
+    Host.objects.update(equipment=CAPABLE)
     wave = waves.start(agents=2, step_size=0)
     waves.tick(wave)
 
