@@ -1,4 +1,4 @@
-"""What made a program, by what it says of itself: its section `.comment`, where compilers and linkers leave their names."""
+"""What made a program, by what it says of itself: compilers and linkers leave their names in its section `.comment`."""
 
 import struct
 from pathlib import Path

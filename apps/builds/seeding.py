@@ -28,8 +28,8 @@ LINKED = {".rlib", ".rmeta", ".so", ".o", ".bin", ".dylib", ".a"}
 MADE_BY_LINKERS = {".so", ".dylib"}
 FICLONE = 0x40049409
 CANNOT_SHARE = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
-# Linkers that may write into the file that is there. Cargo removes a program before it is linked anew, but not tests; and
-# with other flags for the linker, files have other names.
+# Linkers that may write into the file that is there. Cargo removes a program before it is linked anew, but not tests;
+# and with other flags for the linker, files have other names.
 IN_PLACE = (b"mold ", b"Wild ")
 HASHED = re.compile(r"(?:lib)?(?P<name>.+)-[0-9a-f]{16}(?:\..*)?")  # cargo's and rustc's names
 FINGERPRINTS = ".fingerprint"
@@ -178,7 +178,10 @@ def is_made_anew(path: Path, status: os.stat_result) -> bool:
     if path.suffix in LINKED and path.suffix not in MADE_BY_LINKERS:
         return True
     is_program = path.suffix in MADE_BY_LINKERS or (not path.suffix and bool(status.st_mode & stat.S_IXUSR))
-    return is_program and not any(name in linkers_of(path) for name in IN_PLACE)
+    if not is_program:
+        return False
+    linkers = linkers_of(path)
+    return bool(linkers) and not any(name in linkers for name in IN_PLACE)
 
 
 def keep_times(source: Path, copy: Path) -> None:
