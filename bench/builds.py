@@ -131,14 +131,14 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> float:
 
 
 def files_to_edit(source: Path, count: int) -> list[str]:
-    """Sources of libraries and programs, spread over the repository."""
+    """Sources of libraries and programs, spread over the repository; one alone is in the middle of it."""
     words = ["git", "-C", str(source), "ls-files", "*.rs"]
     listed = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
     sources = [
         path for path in listed if "src/" in path and not path.endswith(("build.rs", "lib.rs", "main.rs"))
     ]
     sources = sources or [path for path in listed if "src/" in path]
-    return [sources[(number * len(sources)) // count] for number in range(count)]
+    return [sources[(2 * number + 1) * len(sources) // (2 * count)] for number in range(count)]
 
 
 def own_bytes(agent: BuildingAgent) -> int:
