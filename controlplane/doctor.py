@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from apps.capacity.domain.admission import MB
-from apps.fleet import cgroup, launcher
+from apps.fleet import cgroup, launcher, view
 from apps.fleet.domain.health import Health
 from apps.fleet.domain.preset import Preset, PresetError
 from apps.fleet.equipment import limits_problems, presence_of
@@ -150,6 +150,18 @@ def check_limits() -> Finding:
     )
 
 
+def check_same_path() -> Finding:
+    """As with limits: what this machine's runhost found counts."""
+    host = reporting_host()
+    reason = view.obstacle() if host is None else (host.equipment or {}).get("view_problem", "")
+    if reason:
+        hint = "New agents' builds are warm for their dependencies alone: see docs/guide/warm-starts.md."
+        return Finding("same path", "note", reason, hint)
+    if not settings.SAME_PATH:
+        return Finding("same path", "note", "switched off", "SWARMYARD_SAME_PATH=1 switches it on.")
+    return Finding("same path", "ok", "agents that build see their workspaces at one path")
+
+
 def reporting_host() -> Host | None:
     """This machine's runhost, if it answers and has said what is there."""
     try:
@@ -197,5 +209,6 @@ CHECKS: tuple[Callable[[], Finding | list[Finding]], ...] = (
     check_cargo,
     check_pressure,
     check_limits,
+    check_same_path,
     check_presets,
 )

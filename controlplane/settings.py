@@ -176,9 +176,13 @@ STOP_GRACE_SECONDS = env_float("SWARMYARD_STOP_GRACE", 10.0)
 HOST_TICK_SECONDS = env_float("SWARMYARD_HOST_TICK", 1.0)
 CGROUP = env_str("SWARMYARD_CGROUP", "")
 MAX_RESTARTS = env_int("SWARMYARD_MAX_RESTARTS", 3)
-HOST_PARTS = ["apps.builds.recorder.start"]  # called by runhost with its host and the event that ends it
+# Called by runhost with its host and the event that ends it.
+HOST_PARTS = ["apps.builds.recorder.start", "apps.builds.base_keeper.start"]
 
 # Builds
+SAME_PATH = env_bool("SWARMYARD_SAME_PATH", True)  # where mount namespaces work
+BASE_TIMEOUT_SECONDS = max(10, env_int("SWARMYARD_BASE_TIMEOUT", 1_800))
+BASE_WAIT_SECONDS = env_float("SWARMYARD_BASE_WAIT", 10.0)  # of new agents for a base that is being built
 BUILD_SLOTS = max(0, env_int("SWARMYARD_BUILD_SLOTS", 0))  # at once on each host; 0: as many as it has cores
 
 # Capacity

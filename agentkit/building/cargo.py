@@ -10,6 +10,7 @@ from agentkit.building.plan import Plan
 DIRECTORIES = "SWARMYARD_BUILD_DIRS"  # holds a directory for each key
 SCHEME = "SWARMYARD_BUILD_SCHEME"
 WRAPPER = "SWARMYARD_RUSTC_WRAPPER"
+PATIENT = "SWARMYARD_BUILD_PATIENT"  # set for what nobody waits for
 
 # Mode by command. Others (fmt, tree, metadata, clean, …) compile nothing, and aliases and unknown ones come here again
 # through $CARGO or PATH when they build.
@@ -26,7 +27,8 @@ _TAKES_VALUE = {"--color", "--config", "-Z", "-C", "--explain"}
 def plan_for(argv: list[str], environment: dict[str, str]) -> Plan:
     command, rest = command_of(argv)
     plan = Plan("cargo", dict(environment), mode=mode_of(command, rest))
-    plan.short = plan.mode == "check"
+    plan.patient = bool(environment.get(PATIENT))
+    plan.short = plan.mode == "check" and not plan.patient
     plan.leaves_slot = command in ("run", "r")
     if root := environment.get(DIRECTORIES):
         choose_directory(plan, root, argv, rest)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 
 class Plan:
-    __slots__ = ("directory", "environment", "leaves_slot", "mode", "notes", "parts", "short", "tool")
+    __slots__ = (
+        "directory",
+        "environment",
+        "leaves_slot",
+        "mode",
+        "notes",
+        "parts",
+        "patient",
+        "short",
+        "tool",
+    )
 
     def __init__(self, tool: str, environment: dict[str, str], *, mode: str = "") -> None:
         self.tool = tool
@@ -13,6 +23,7 @@ class Plan:
         self.directory = ""  # where it builds; empty when only the tool knows
         self.parts: dict[str, str] = {}  # what the directory is for; empty where the user chose it
         self.short = False  # goes ahead of long ones that wait for a slot
+        self.patient = False  # lets others go ahead that come after it
         self.leaves_slot = False  # becomes another program when its build is over, as `cargo run` does
         self.notes: list[str] = []  # for the person or agent at the terminal
 

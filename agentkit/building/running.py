@@ -50,7 +50,7 @@ def take_slot(plan: Plan, report: Report) -> Ticket | None:
     if not directory:
         return None
     try:
-        ticket = Ticket(directory, short=plan.short)
+        ticket = Ticket(directory, short=plan.short, patient=plan.patient)
     except OSError as error:
         complain(f"builds without a slot, as none can be taken in {directory}: {error.strerror}")
         return None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LIMIT = "limit"  # written by the host process; without it, as many as there are cores
 HEAD_START = 10.0  # seconds that a short build (a check) goes ahead of a long one that came before it
+PATIENCE = 60.0  # seconds that others come after a patient one and still go ahead of it
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.25
 _WAITS, _RUNS = b"w", b"r"
 
@@ -27,11 +28,11 @@ _WAITS, _RUNS = b"w", b"r"
 class Ticket:
     """One build's place. `wait` takes the slot; closing, or the end of the process, gives it back."""
 
-    def __init__(self, directory: str, *, short: bool, pid: int | None = None) -> None:
+    def __init__(self, directory: str, *, short: bool, patient: bool = False, pid: int | None = None) -> None:
         """Raises OSError where no ticket can be written."""
         self.directory = directory
         self.pid = pid or os.getpid()
-        place = time.time() - (HEAD_START if short else 0.0)
+        place = time.time() - (HEAD_START if short else 0.0) + (PATIENCE if patient else 0.0)
         self.name = f"{place * 1e6:020.0f}.{self.pid}"
         hidden = os.path.join(directory, "." + self.name)  # noqa: PTH118 - pathlib costs 7 ms
         # Locked before it is seen: an unlocked ticket is one whose process is gone.

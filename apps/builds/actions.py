@@ -7,22 +7,48 @@ from datetime import UTC, datetime
 from django.db import transaction
 from django.db.models import F
 
+from apps.builds import places
+from apps.builds.bases import OnDisk
 from apps.builds.domain.lock_waits import LockKind
 from apps.builds.lock_watch import BuildWait
-from apps.builds.models import OPEN, Build, BuildDirectory, BuildState, LockWait
+from apps.builds.models import OPEN, Base, Build, BuildDirectory, BuildState, LockWait
 from apps.builds.reports import Found, Report
+from apps.builds.views import real_path
 from apps.events.hints import publish_on_commit
 from apps.fleet.models import Agent, Host
 from apps.fleet.places import home_id
 from apps.lib.text import plain_text
+from apps.workspaces.models import Repository, Workspace
+
+BASE = "base-"  # begins, in a run's marker, the number of a base in place of an agent's
 
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Who builds: an agent of this yard, or somebody who calls himself something."""
+    """Who builds: an agent of this yard, the base of a repository, or somebody who calls himself something."""
 
     agent: Agent | None
     name: str
+    base: Base | None = None
+
+    @property
+    def workspace(self) -> Workspace | None:
+        return getattr(self.agent, "workspace", None)
+
+    @property
+    def repository(self) -> Repository | None:
+        owner = self.base or self.workspace
+        return owner.repository if owner else None
+
+    def real(self, path: str) -> str:
+        """Where that lies which the builder may see somewhere else."""
+        repository, workspace = self.repository, self.workspace
+        if repository is None:
+            return path
+        disk = OnDisk(places.base_of(repository))
+        built = places.directories_of(workspace) if workspace else disk.built
+        checkout = workspace.path if workspace else str(disk.workspace)
+        return real_path(path, built, checkout=checkout, repository_pk=repository.pk)
 
 
 @transaction.atomic
@@ -37,7 +63,7 @@ def record_report(*, host: Host, found: Found) -> Build:
         "tool": plain_text(report.tool, 20),
         "mode": plain_text(report.mode, 20),
         "arguments": plain_text(report.arguments, 4096),
-        "cwd": plain_text(report.cwd, 4096),
+        "cwd": plain_text(builder.real(report.cwd), 4096),
         "pid": report.pid,
         "start_ticks": report.start_ticks,
         "asked_at": at(report.asked_at),
@@ -45,7 +71,7 @@ def record_report(*, host: Host, found: Found) -> Build:
         "slot_wait_ms": report.slot_wait_ms,
     }
     build, _ = Build.objects.get_or_create(host=host, report=found.name, defaults=fields)
-    ending = {"state": state_of(report)}
+    ending: dict[str, object] = {"state": state_of(report)}
     if report.ended_at is not None:
         ending |= {
             "ended_at": at(report.ended_at),
@@ -68,6 +94,9 @@ def builder_of(report: Report) -> Builder:
     """By the marker of its run, which tells agents of the same name on two homes apart."""
     home, _, rest = report.run.partition(".")
     pk, _, _ = rest.partition(".")
+    if home == home_id() and pk.startswith(BASE) and pk.removeprefix(BASE).isdecimal():
+        base = Base.objects.filter(pk=int(pk.removeprefix(BASE)[:18])).select_related("repository").first()
+        return Builder(None, report.agent, base)
     if home == home_id() and pk.isascii() and pk.isdigit():
         agent = Agent.objects.filter(pk=int(pk[:18])).first()
         if agent is not None:
@@ -79,13 +108,13 @@ def directory_of(host: Host, report: Report, builder: Builder) -> BuildDirectory
     """Its row; None where only the tool knows where it builds."""
     if not report.directory:
         return None
-    workspace = getattr(builder.agent, "workspace", None)
+    path = builder.real(report.directory)
     directory, _ = BuildDirectory.objects.get_or_create(
         host=host,
-        path=plain_text(report.directory, 4096),
+        path=plain_text(path, 4096),
         defaults={
-            "workspace": workspace,
-            "repository": workspace.repository if workspace else None,
+            "workspace": builder.workspace,
+            "repository": builder.repository,
             "tool": plain_text(report.tool, 20),
             "key": report.directory.rpartition("/")[2][:64] if report.key else "",
             "parts": {plain_text(name, 200): plain_text(value, 4096) for name, value in report.key.items()},

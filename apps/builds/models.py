@@ -21,6 +21,15 @@ class BuildOptions(models.Model):
     )
     scheme = models.CharField(max_length=10, choices=Scheme, default=Scheme.LEAN)
     slots = models.BooleanField(default=True, help_text="builds wait for a slot of their host")
+    warm_start = models.BooleanField(
+        default=True, help_text="a base is kept built, and build directories of new agents are made from it"
+    )
+    same_path = models.BooleanField(
+        default=True, help_text="agents see their workspaces at one path, where their host can do that"
+    )
+    base_commands = models.TextField(
+        blank=True, help_text="what the base is built with, a cargo command a line; empty for the usual ones"
+    )
 
     class Meta:
         verbose_name_plural = "build options"
@@ -56,6 +65,43 @@ class BuildDirectory(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+class BaseState(models.TextChoices):
+    NONE = "none"
+    QUEUED = "queued"
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Base(models.Model):
+    """What agents of a repository start from on a host: a checkout of its target branch that is kept built.
+
+    `commit` is what the state is about, `wanted` where the branch stands as last looked at. What is on disk tells
+    itself whether it is whole (bases.py): a row may be behind it."""
+
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="bases")
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="bases")
+    state = models.CharField(max_length=10, choices=BaseState, default=BaseState.NONE)
+    state_at = models.DateTimeField(help_text="when it came into its state")
+    commit = models.CharField(max_length=64, blank=True)
+    wanted = models.CharField(max_length=64)
+    wanted_at = models.DateTimeField(help_text="when the branch was first seen there")
+    used_at = models.DateTimeField(help_text="when agents were made last")
+    attempts = models.PositiveIntegerField(default=0, help_text="builds of `wanted` that began")
+    problem = models.CharField(max_length=500, blank=True)
+    built_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(null=True, help_text="that its last build took")
+    size_bytes = models.BigIntegerField(null=True, help_text="of its build directories, on disk")
+    modes = models.JSONField(default=list, help_text="commands that it was built with")
+    same_path = models.BooleanField(default=False, help_text="built at the path at which agents see theirs")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["repository", "host"], name="one_base_per_host")]
+
+    def __str__(self) -> str:
+        return f"base of {self.repository} on {self.host}"
 
 
 class BuildState(models.TextChoices):

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from apps.lib.paths import write_whole
-from apps.workspaces.models import Workspace
+from apps.workspaces.models import Repository, Workspace
 
 SHIMMED = ("cargo",)
 
@@ -19,6 +19,21 @@ def root() -> Path:
 def directories_of(workspace: Workspace) -> Path:
     """Holds a build directory for each key."""
     return root() / "directories" / str(workspace.pk)
+
+
+def base_of(repository: Repository) -> Path:
+    """Holds all that there is of the repository's base on this host: see bases.py."""
+    return root() / "bases" / str(repository.pk)
+
+
+def view_of(repository_pk: int) -> Path:
+    """Where agents of this repository, and its base, see what is theirs: see views.py."""
+    return root() / "views" / str(repository_pk)
+
+
+def pointers() -> Path:
+    """What workspaces that are seen elsewhere have in place of a file of git's: see views.py."""
+    return root() / "pointers"
 
 
 def slots() -> Path:

@@ -1,30 +1,44 @@
 """What an agent is given for its builds, when its workspace is made."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from apps.builds import places
 from apps.builds.models import BuildOptions
+from apps.builds.views import built_at
 from apps.workspaces.models import Workspace
 
 
-def environments_for(workspaces: Iterable[Workspace]) -> dict[int, dict[str, str]]:
-    """By the workspace's primary key: variables by which the shims know what to do (docs/reference/builds.md)."""
+def environments_for(
+    workspaces: Iterable[Workspace], shown: Collection[int] = ()
+) -> dict[int, dict[str, str]]:
+    """By the workspace's primary key: variables by which the shims know what to do (docs/reference/builds.md). `shown`:
+    those whose agents see them at the path that their repository has for that."""
     chosen = list(workspaces)
-    rows = BuildOptions.objects.filter(repository__in={workspace.repository_id for workspace in chosen})
-    options = {row.repository_id: row for row in rows}
+    options = options_of({workspace.repository_id for workspace in chosen})
     return {
-        workspace.pk: environment_of(workspace, options.get(workspace.repository_id) or BuildOptions())
+        workspace.pk: environment_of(
+            built_at(workspace.repository_id) if workspace.pk in shown else places.directories_of(workspace),
+            options[workspace.repository_id],
+        )
         for workspace in chosen
     }
 
 
-def environment_of(workspace: Workspace, options: BuildOptions) -> dict[str, str]:
+def options_of(repositories: Collection[int]) -> dict[int, BuildOptions]:
+    """By the repository's primary key; the defaults where there is no row."""
+    rows = {row.repository_id: row for row in BuildOptions.objects.filter(repository__in=repositories)}
+    return {pk: rows.get(pk) or BuildOptions() for pk in repositories}
+
+
+def environment_of(directories: Path, options: BuildOptions) -> dict[str, str]:
+    """`directories`: holds, or will hold, a build directory for each key, as whoever builds sees it."""
     environment = {
         "SWARMYARD_SHIMS": str(places.shims()),
         "SWARMYARD_BUILD_REPORTS": str(places.reports()),
     }
     if options.own_directories:
-        environment["SWARMYARD_BUILD_DIRS"] = str(places.directories_of(workspace))
+        environment["SWARMYARD_BUILD_DIRS"] = str(directories)
         environment["SWARMYARD_BUILD_SCHEME"] = options.scheme
     if options.slots:
         environment["SWARMYARD_BUILD_SLOTS"] = str(places.slots())

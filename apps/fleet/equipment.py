@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from apps.fleet import cgroup
+from apps.fleet import cgroup, view
 from apps.fleet.domain.preset import Preset, PresetError
 from apps.fleet.models import Host
 from apps.fleet.places import presets_dir
@@ -22,6 +22,7 @@ class Equipment(TypedDict):
     programs: dict[str, str]  # by preset: where its program lies, "" where it isn't
     presets_problem: str
     limits_problem: str
+    view_problem: str
 
 
 class EquipmentWatch:
@@ -52,6 +53,7 @@ class EquipmentWatch:
             programs=programs_of(self.presets.values()),
             presets_problem=problem,
             limits_problem=cgroup.obstacle(cgroup.root_of_limits()),
+            view_problem=view.obstacle(),
         )
 
 

@@ -111,6 +111,9 @@ class Agent(models.Model):
     prompt = models.TextField(blank=True)
     environment = models.JSONField(default=dict, help_text="variables that it is given beside its preset's")
     workspace_path = models.CharField(max_length=4096, blank=True)
+    view = models.JSONField(
+        default=list, help_text="directories that it sees at other paths: pairs of where one is and is seen"
+    )
     git_directory = models.CharField(
         max_length=4096, blank=True, help_text="of its checkout, inside the repository's"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from apps.fleet import cgroup
+from apps.fleet import cgroup, view
 from apps.fleet.domain.gateway import otlp_endpoint, otlp_headers
 from apps.fleet.domain.preset import Launch, LaunchValues, Preset, launch_environment, render
 from apps.fleet.launcher import MARKER, Order
@@ -31,7 +31,7 @@ def order_for(agent: Agent, preset: Preset, token: str) -> Order:
     launch = render(preset, values_for(agent, directory, token))
     return Order(
         run_dir=directory,
-        argv=launch.argv,
+        argv=[*view.prefix(agent.view, view.workspace_of(agent)), *launch.argv],
         env=environment_for(agent, launch, token, os.environ),
         cwd=Path(agent.workspace_path),
         stdin_path=write_private(directory / "stdin", launch.stdin) if launch.stdin is not None else None,
@@ -43,7 +43,7 @@ def order_for(agent: Agent, preset: Preset, token: str) -> Order:
 def values_for(agent: Agent, directory: Path, token: str) -> LaunchValues:
     prompt_file = write_private(directory / "prompt", agent.prompt.encode("utf-8", "replace"))
     return LaunchValues(
-        workspace=agent.workspace_path,
+        workspace=view.workspace_of(agent),
         prompt=agent.prompt,
         prompt_file=str(prompt_file),
         session_id=str(uuid.uuid4()),
@@ -64,7 +64,7 @@ def environment_for(agent: Agent, launch: Launch, token: str, inherited: Mapping
         MARKER: marker(agent),
         "SWARMYARD_AGENT": agent.name,
         "SWARMYARD_WAVE": agent.group,
-        "SWARMYARD_WORKSPACE": agent.workspace_path,
+        "SWARMYARD_WORKSPACE": view.workspace_of(agent),
         "SWARMYARD_RUN_DIR": str(run_dir(agent)),
         "SWARMYARD_GATEWAY": settings.GATEWAY_URL,
         "SWARMYARD_TOKEN": token,

@@ -4,8 +4,9 @@ import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.builds.preparing import environments_for
+from apps.builds.warming import Start, Warmth, record_starts
 from apps.fleet.actions import prepare
 from apps.fleet.models import State
 from apps.waves.models import Member
@@ -35,6 +37,14 @@ GATHER_SECONDS = 0.03  # after one is done, for more: they are written down toge
 LEASE_SECONDS = 20.0  # a job that died is noticed after this
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """`problem`: "" or what kept the workspace from being made."""
+
+    problem: str
+    start: Start = field(default_factory=Start)
+
+
 def prepare_members(attempts: Mapping[int, int]) -> None:
     """Workspaces for members, by primary key and number of the attempt: one that was given out again since is left
     alone. git runs in threads, rows are written by this one."""
@@ -43,13 +53,15 @@ def prepare_members(attempts: Mapping[int, int]) -> None:
     workspaces = Workspace.objects.filter(agent__in=ours).select_related("repository", "agent")
     chosen = list(workspaces.defer("agent__prompt", "agent__command"))
     alike = checkouts_of(chosen)
+    warmth = Warmth(chosen)
     with ThreadPoolExecutor(SIDE_BY_SIDE, initializer=os.nice, initargs=(NICE,)) as pool:
         running = {
             pool.submit(
-                create_workspace,
+                make,
                 workspace,
                 alike.get(source_of(workspace)),
                 partial(is_ours, workspace, ours),
+                warmth,
             ): workspace
             for workspace in chosen
         }
@@ -60,9 +72,22 @@ def prepare_members(attempts: Mapping[int, int]) -> None:
             raise
 
 
-def gather(running: Mapping[Future[str], Workspace], attempts: Mapping[int, int]) -> None:
+def make(
+    workspace: Workspace, checkouts: Checkouts | None, is_ours: Callable[[], bool], warmth: Warmth
+) -> Made:
+    """The workspace, and with it what its agent's builds begin with, which nobody has to go without a workspace for."""
+    if problem := create_workspace(workspace, checkouts, is_ours):
+        return Made(problem)
+    try:
+        return Made("", warmth.start_of(workspace, is_ours))
+    except Exception:
+        log.exception("an agent starts cold")
+        return Made("")
+
+
+def gather(running: Mapping[Future[Made], Workspace], attempts: Mapping[int, int]) -> None:
     """Write down what is done, until all is."""
-    waiting: set[Future[str]] = set(running)
+    waiting: set[Future[Made]] = set(running)
     renewed = -RENEW_SECONDS
     while waiting:
         if time.monotonic() - renewed >= RENEW_SECONDS:
@@ -71,7 +96,7 @@ def gather(running: Mapping[Future[str], Workspace], attempts: Mapping[int, int]
         first, _ = wait(waiting, timeout=RENEW_SECONDS, return_when=FIRST_COMPLETED)
         if first:
             done, waiting = wait(waiting, timeout=GATHER_SECONDS)
-            finish({running[future]: problem_of(future) for future in done}, attempts)
+            finish({running[future]: made_by(future) for future in done}, attempts)
 
 
 def is_ours(workspace: Workspace, attempts: Mapping[int, int]) -> bool:
@@ -101,13 +126,13 @@ def checkouts_of(workspaces: Sequence[Workspace]) -> dict[tuple[int, str], Check
     }
 
 
-def problem_of(future: Future[str]) -> str:
+def made_by(future: Future[Made]) -> Made:
     """What nobody foresaw is a problem of that workspace alone, not of the others in this job."""
     try:
         return future.result()
     except Exception as error:
         log.exception("a workspace could not be made")
-        return f"{type(error).__name__}: {error}"
+        return Made(f"{type(error).__name__}: {error}")
 
 
 def renew(workspaces: Sequence[Workspace]) -> None:
@@ -122,25 +147,36 @@ def renew(workspaces: Sequence[Workspace]) -> None:
 
 
 @transaction.atomic
-def finish(problems: Mapping[Workspace, str], attempts: Mapping[int, int]) -> None:
+def finish(made: Mapping[Workspace, Made], attempts: Mapping[int, int]) -> None:
     """`attempts`: number of the attempt by the agent's primary key. Those that were given out again since are not
     ours any more."""
     now = timezone.now()
-    agents = [workspace.agent_id for workspace in problems]
+    agents = [workspace.agent_id for workspace in made]
     rows = Member.objects.filter(agent__in=agents).values_list("agent_id", "prepare_attempts")
     current = {pk for pk, attempt in rows if attempts[pk] == attempt}
-    ours = {workspace: problem for workspace, problem in problems.items() if workspace.agent_id in current}
-    finish_workspaces(problems=ours, now=now)
-    environments = environments_for(workspace for workspace, problem in ours.items() if not problem)
-    for workspace, problem in ours.items():
-        if problem and workspace.agent:
-            prepare.fail_preparation(agent=workspace.agent, problem=problem, now=now)
+    ours = {workspace: each for workspace, each in made.items() if workspace.agent_id in current}
+    finish_workspaces(problems={workspace: each.problem for workspace, each in ours.items()}, now=now)
+    for workspace, each in ours.items():
+        if each.problem and workspace.agent:
+            prepare.fail_preparation(agent=workspace.agent, problem=each.problem, now=now)
+    starts = {workspace: each.start for workspace, each in ours.items() if not each.problem}
+    record_starts(starts, now)
+    mark_ready(starts)
+
+
+def mark_ready(starts: Mapping[Workspace, Start]) -> None:
+    shown = {workspace.pk for workspace, start in starts.items() if start.view}
+    environments = environments_for(starts, shown)
     prepare.mark_ready(
         [
             prepare.Prepared(
-                workspace.agent_id, workspace.path, workspace.git_directory, environments[workspace.pk]
+                workspace.agent_id,
+                workspace.path,
+                workspace.git_directory,
+                environments[workspace.pk],
+                start.view,
             )
-            for workspace, problem in ours.items()
-            if workspace.agent_id and not problem
+            for workspace, start in starts.items()
+            if workspace.agent_id
         ]
     )

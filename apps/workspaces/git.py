@@ -227,6 +227,13 @@ def add_worktree(
     (path / ".git").write_text(f"gitdir: {own}\n")
 
 
+def add_detached_worktree(repository: Path, *, path: Path, commit: str) -> None:
+    """Register a checkout at `path` on no branch, in our turn; `move_to` fills it. One that git still knows of there,
+    though nothing of it is left, is replaced."""
+    add = ("worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", "--", str(path), commit)
+    output(repository, *add)
+
+
 @functools.lru_cache(maxsize=64)
 def layout_is_plain(repository: Path) -> bool:
     """Whether this repository keeps references and worktrees in the way that every version of git understands."""
@@ -239,6 +246,18 @@ def layout_is_plain(repository: Path) -> bool:
 def check_out(worktree: Path) -> None:
     """Write the files of a worktree that was added."""
     output(worktree, "reset", "--hard", "--quiet", timeout=CHECKOUT)
+
+
+def move_to(worktree: Path, commit: str) -> None:
+    """Bring a detached worktree to `commit`: its tracked files become those, whatever they were."""
+    output(worktree, "reset", "--hard", "--quiet", commit, timeout=CHECKOUT)
+
+
+def foreign_files(worktree: Path) -> set[str]:
+    """Paths of files and directories that git doesn't keep, ignored or not."""
+    status = ("status", "--porcelain", "-z", "--ignored", "--untracked-files=normal")
+    entries = output(worktree, *status, more=reading(worktree), max_output=LISTING).split("\0")
+    return {entry[3:] for entry in entries if entry.startswith(("?? ", "!! "))}
 
 
 @contextmanager

@@ -315,3 +315,10 @@ def group_members(group: int) -> list[str]:
 def kill_group(group: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
+
+
+def test_a_build_that_nobody_waits_for_is_patient():
+    patient = cargo.plan_for(["check"], {"SWARMYARD_BUILD_PATIENT": "1"})
+
+    assert (patient.patient, patient.short) == (True, False)
+    assert not cargo.plan_for(["check"], {}).patient

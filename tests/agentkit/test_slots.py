@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 HOLDER = """
 import sys, time
 from agentkit.building.slots import Ticket
-ticket = Ticket(sys.argv[1], short=sys.argv[2] == "short")
+ticket = Ticket(sys.argv[1], short=sys.argv[2] == "short", patient=sys.argv[2] == "patient")
 ticket.wait()
 with open(sys.argv[3], "a") as log:
     log.write(sys.argv[4] + "\\n")
@@ -135,6 +135,19 @@ def test_a_short_one_goes_ahead_of_long_ones_that_wait(builds):
 
     builds.until(lambda: len(builds.ran()) == 3)
     assert builds.ran() == ["first", "short", "long"]
+
+
+def test_a_patient_one_lets_others_go_ahead_that_come_after_it(builds):
+    builds.limit(1)
+    builds.start("first")
+    builds.until(lambda: builds.ran() == ["first"])
+    builds.start("patient", seconds=0, kind="patient")
+    builds.start("long", seconds=0)
+
+    builds.end("first")
+
+    builds.until(lambda: len(builds.ran()) == 3)
+    assert builds.ran() == ["first", "long", "patient"]
 
 
 def test_the_slot_of_a_frozen_build_is_free_until_it_goes_on(builds):

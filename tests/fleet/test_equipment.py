@@ -94,7 +94,7 @@ def test_a_runhost_reports_it(fleet):
 
     fleet.host.refresh_from_db()
     assert fleet.host.equipment["programs"]["drill"]
-    assert set(fleet.host.equipment) == {"programs", "presets_problem", "limits_problem"}
+    assert set(fleet.host.equipment) == {"programs", "presets_problem", "limits_problem", "view_problem"}
 
 
 def test_the_host_is_believed_not_the_machine_that_asks(db, programs):

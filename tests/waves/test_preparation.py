@@ -7,8 +7,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from apps.builds.models import Base
 from apps.events.models import Event
-from apps.fleet.models import Agent, State
+from apps.fleet.models import Agent, Host, State
 from apps.waves import preparation
 from apps.waves.models import Member
 from apps.workspaces import git as git_commands
@@ -188,3 +189,38 @@ def test_only_agents_that_are_being_prepared_are_touched(waves, state):
 
     assert waves.states(wave) == [state]
     assert Workspace.objects.get().state == "creating"
+
+
+CAPABLE = {"programs": {}, "presets_problem": "", "limits_problem": "", "view_problem": ""}
+
+
+def test_agents_that_build_see_their_workspaces_at_one_path(waves, source, home):
+    (source / "Cargo.toml").write_text("[workspace]\n")
+    git(source, "add", "-A")
+    git(source, "commit", "-q", "-m", "crates")
+    Host.objects.update(equipment=CAPABLE)
+    wave = waves.start(agents=2, step_size=0)
+    waves.tick(wave)
+
+    waves.prepare()
+
+    views = [agent.view for agent in waves.agents(wave)]
+    seen = f"{home}/builds/views/{wave.repository_id}"
+    assert [[place for _, place in view[:2]] for view in views] == [
+        [f"{seen}/workspace", f"{seen}/built"]
+    ] * 2
+    assert [view[0][0] for view in views] == [agent.workspace_path for agent in waves.agents(wave)]
+    assert {agent.environment["SWARMYARD_BUILD_DIRS"] for agent in waves.agents(wave)} == {f"{seen}/built"}
+    base = Base.objects.get()
+    assert (base.state, base.wanted, base.repository) == ("queued", wave.base_commit, wave.repository)
+
+
+def test_agents_that_do_not_build_are_shown_nothing(waves):
+    Host.objects.update(equipment=CAPABLE)
+    wave = waves.start(agents=2, step_size=0)
+    waves.tick(wave)
+
+    waves.prepare()
+
+    assert [agent.view for agent in waves.agents(wave)] == [[], []]
+    assert not Base.objects.exists()

@@ -74,6 +74,7 @@ class Prepared:
     workspace_path: str
     git_directory: str
     environment: dict[str, str] = field(default_factory=dict)
+    view: list[list[str]] = field(default_factory=list)
 
 
 @transaction.atomic
@@ -87,7 +88,8 @@ def mark_ready(prepared: Sequence[Prepared]) -> int:
         agent.workspace_path = places[agent.pk].workspace_path
         agent.git_directory = places[agent.pk].git_directory
         agent.environment = places[agent.pk].environment
-    fields = ["state", "reason", "workspace_path", "git_directory", "environment"]
+        agent.view = places[agent.pk].view
+    fields = ["state", "reason", "workspace_path", "git_directory", "environment", "view"]
     Agent.objects.bulk_update(agents, fields, batch_size=100)
     return len(agents)
 
