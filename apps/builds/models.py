@@ -46,7 +46,10 @@ class BuildDirectory(models.Model):
     warm_source = models.CharField(max_length=200, blank=True, help_text="what it was seeded from")
     builds = models.PositiveIntegerField(default=0)
     size_bytes = models.BigIntegerField(null=True, help_text="on disk, as last looked at")
-    sized_at = models.DateTimeField(null=True)
+    shared_bytes = models.BigIntegerField(
+        null=True, help_text="the part of that which has links outside of it as well"
+    )
+    sized_at = models.DateTimeField(null=True, help_text="when somebody last looked")
     created_at = models.DateTimeField(auto_now_add=True)
     used_at = models.DateTimeField(null=True)
 
@@ -120,7 +123,7 @@ class LockWait(models.Model):
     path = models.CharField(max_length=4096, blank=True)
     holder = models.ForeignKey(Build, on_delete=models.SET_NULL, null=True, related_name="held_up")
     holder_pid = models.PositiveIntegerField(default=0, help_text="0: not known")
-    began_at = models.DateTimeField()
+    began_at = models.DateTimeField(db_index=True)
     ms = models.FloatField()
 
     class Meta:
@@ -128,3 +131,37 @@ class LockWait(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ms:.0f} ms for {self.kind}"
+
+
+class Source(models.TextChoices):
+    """Where a recording is from: the tool's page of timings or its messages."""
+
+    TIMINGS = "timings"
+    MESSAGES = "messages"
+
+
+class BuildRecording(models.Model):
+    """What a build was made of. `content` is a domain Recording as JSON: read whole, never searched."""
+
+    build = models.OneToOneField(Build, on_delete=models.CASCADE, related_name="recording")
+    source = models.CharField(max_length=10, choices=Source)
+    content = models.TextField()
+    given_by = models.CharField(max_length=150, blank=True, help_text="empty: found in its build directory")
+    kept_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"recording of build {self.build_id}"
+
+
+class HostSlots(models.Model):
+    """How many builds a host lets run at once, as it said last."""
+
+    host = models.OneToOneField(Host, on_delete=models.CASCADE, related_name="build_slots")
+    slots = models.PositiveIntegerField()
+    told_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "host slots"
+
+    def __str__(self) -> str:
+        return f"{self.slots} on {self.host}"

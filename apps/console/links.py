@@ -11,6 +11,14 @@ def alert(pk: int) -> str:
     return f"/alerts/{pk}/"
 
 
+def build(pk: int) -> str:
+    return f"/builds/{pk}/"
+
+
+def builds_of_agent(pk: int) -> str:
+    return f"{BUILDS}?agent={pk}"
+
+
 def wave(label: str) -> str:
     return f"/waves/{label}/"
 
@@ -31,6 +39,9 @@ YARD = "/"
 ALERTS = "/alerts/"
 WAVES = "/waves/"
 AGENTS = "/agents/"
+BUILDS = "/builds/"
+BUILD_WAITS = "/builds/waits/"
+BUILD_DIRECTORIES = "/builds/directories/"
 REPOSITORIES = "/repositories/"
 HOSTS = "/hosts/"
 COMPARE = "/compare/"

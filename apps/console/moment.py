@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import TypeVar
 
 import msgspec
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
 from apps.alerts.models import Alert
 from apps.alerts.queries import for_a_person, last_evaluation
+from apps.builds.models import Build, BuildState, HostSlots
 from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
 from apps.fleet.domain.spending import Spending
@@ -106,6 +107,16 @@ class Moment:
     @cached_property
     def hosts(self) -> list[Host]:
         return list(Host.objects.order_by("name"))
+
+    @cached_property
+    def builds_under_way(self) -> int:
+        return Build.objects.filter(state=BuildState.RUNNING).count()
+
+    @cached_property
+    def build_slots(self) -> int | None:
+        """Of all hosts together; None while none has said."""
+        total: int | None = HostSlots.objects.aggregate(total=Sum("slots"))["total"]
+        return total
 
     @cached_property
     def alerts(self) -> list[Alert]:
