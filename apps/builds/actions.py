@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from django.db import transaction
 from django.db.models import F
 
+from apps.builds.disk_use import DiskUse
 from apps.builds.domain.lock_waits import LockKind
 from apps.builds.lock_watch import BuildWait
-from apps.builds.models import OPEN, Build, BuildDirectory, BuildState, LockWait
+from apps.builds.models import OPEN, Build, BuildDirectory, BuildState, HostSlots, LockWait
 from apps.builds.reports import Found, Report
 from apps.events.hints import publish_on_commit
 from apps.fleet.models import Agent, Host
@@ -148,6 +149,23 @@ def give_up(*, builds: Iterable[Build], now: datetime) -> list[Build]:
     for build in lost:
         publish_on_commit("build", build.pk)
     return lost
+
+
+@transaction.atomic
+def tell_slots(*, host: Host, slots: int, now: datetime) -> None:
+    """How many builds the host lets run at once."""
+    HostSlots.objects.update_or_create(host=host, defaults={"slots": slots, "told_at": now})
+    publish_on_commit("host", host.pk)
+
+
+def record_size(*, directory: BuildDirectory, size: DiskUse | None, now: datetime) -> None:
+    """None: it isn't there, or it couldn't be told in time."""
+    BuildDirectory.objects.filter(pk=directory.pk).update(
+        size_bytes=size.bytes if size else None,
+        shared_bytes=size.shared if size else None,
+        sized_at=now,
+    )
+    publish_on_commit("build", 0)
 
 
 def state_of(report: Report) -> BuildState:

@@ -101,9 +101,10 @@ def waits_since(since: datetime) -> Sequence[Wait]:
     return found
 
 
-def open_counts(host_pk: int | None = None) -> dict[str, int]:
-    """Builds under way and such that wait for a slot, by state."""
-    rows = Build.objects.open()
-    if host_pk is not None:
-        rows = rows.filter(host=host_pk)
-    return dict(rows.order_by().values_list("state").annotate(Count("pk")))
+def open_by_host() -> dict[int, dict[str, int]]:
+    """Builds that run or wait for a slot: by host, and state."""
+    found: dict[int, dict[str, int]] = {}
+    rows = Build.objects.open().order_by().values_list("host_id", "state").annotate(Count("pk"))
+    for host, state, count in rows:
+        found.setdefault(host, {})[state] = count
+    return found

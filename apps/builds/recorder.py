@@ -74,6 +74,7 @@ class Recorder:
         )
         if limit != self._limit:
             write_whole(places.slots() / LIMIT, f"{limit}\n".encode())
+            actions.tell_slots(host=self.host, slots=limit, now=timezone.now())
             self._limit = limit
 
 

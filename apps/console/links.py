@@ -19,6 +19,10 @@ def builds_of_agent(pk: int) -> str:
     return f"{BUILDS}?agent={pk}"
 
 
+def builds_on(host: str) -> str:
+    return f"{BUILDS}?{urlencode({'host': host})}"
+
+
 def wave(label: str) -> str:
     return f"/waves/{label}/"
 

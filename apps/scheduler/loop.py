@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from apps.alerts.evaluate import evaluate_alerts
+from apps.builds.sizes import measure_build_directories
 from apps.capacity import leases
 from apps.scheduler.tidy import tidy
 from apps.waves.advance import advance_open_waves
@@ -16,7 +17,13 @@ log = logging.getLogger(__name__)
 
 LEASE = "scheduler"
 LEASE_SECONDS = 5.0
-STEPS: tuple[Callable[[datetime], None], ...] = (advance_open_waves, resume_clones, evaluate_alerts, tidy)
+STEPS: tuple[Callable[[datetime], None], ...] = (
+    advance_open_waves,
+    resume_clones,
+    evaluate_alerts,
+    measure_build_directories,
+    tidy,
+)
 
 
 def has_lease(holder: str, now: datetime) -> bool:

@@ -45,7 +45,7 @@ def builds_table(view: View, moment: Moment) -> Fragment:
         "agent": agent_name(view),
         "host": view.get("host"),
         "filtered": any(view.get(name) for name in (*FILTER, "state")),
-        "is_cut": shown.paginator.count == MOST,
+        "most": MOST if shown.paginator.count == MOST else None,
     }
     return Fragment.simple(render_to_string("console/builds/table.html", context))
 
