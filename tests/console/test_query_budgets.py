@@ -62,6 +62,9 @@ ADMIN = [
         "alerts/delivery",
         "alerts/rule",
         "workspaces/workspace",
+        "builds/build",
+        "builds/lockwait",
+        "builds/builddirectory",
     )
 ]
 REGIONS = ["/live/wave_head/?wave=w1", "/live/wave_agents/?wave=w1", "/live/waves_table/"]
