@@ -9,13 +9,30 @@ from django.db.models import F
 
 from apps.builds.disk_use import DiskUse
 from apps.builds.domain.lock_waits import LockKind
+from apps.builds.domain.units import Recording
+from apps.builds.exceptions import RecordingRefused
 from apps.builds.lock_watch import BuildWait
-from apps.builds.models import OPEN, Build, BuildDirectory, BuildState, HostSlots, LockWait
+from apps.builds.models import (
+    OPEN,
+    Build,
+    BuildDirectory,
+    BuildRecording,
+    BuildState,
+    HostSlots,
+    LockWait,
+    Source,
+)
+from apps.builds.recordings import encoded
 from apps.builds.reports import Found, Report
+from apps.events.actions import Fact, record
+from apps.events.domain.actor import Actor
 from apps.events.hints import publish_on_commit
 from apps.fleet.models import Agent, Host
 from apps.fleet.places import home_id
 from apps.lib.text import plain_text
+
+LARGEST_RECORDING = 4 * 1024 * 1024  # characters
+MOST_RECORDINGS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +183,37 @@ def record_size(*, directory: BuildDirectory, size: DiskUse | None, now: datetim
         sized_at=now,
     )
     publish_on_commit("build", 0)
+
+
+@transaction.atomic
+def keep_recording(
+    *, build: Build, recording: Recording, source: Source, now: datetime, actor: Actor | None = None
+) -> BuildRecording:
+    """In place of one that the build has. `actor`: who gave it; None where it was found. Raises RecordingRefused."""
+    content = encoded(recording)
+    if len(content) > LARGEST_RECORDING:
+        raise RecordingRefused("This recording is too large to be kept: `manage.py builds analyze` reads it.")
+    kept, _ = BuildRecording.objects.update_or_create(
+        build=build,
+        defaults={
+            "source": source,
+            "content": content,
+            "given_by": actor.name if actor else "",
+            "kept_at": now,
+        },
+    )
+    forget_old_recordings()
+    if actor is not None:
+        text = f"a recording of build {build.pk} was added by {actor.name}"
+        record(Fact("build.recorded", actor, text, topic="build", subject_id=build.pk, subject=str(build)))
+    publish_on_commit("build", build.pk)
+    return kept
+
+
+def forget_old_recordings() -> None:
+    """The newest MOST_RECORDINGS are kept: each may take megabytes."""
+    old = BuildRecording.objects.order_by("-kept_at").values_list("pk", flat=True)[MOST_RECORDINGS:]
+    BuildRecording.objects.filter(pk__in=list(old)).delete()
 
 
 def state_of(report: Report) -> BuildState:

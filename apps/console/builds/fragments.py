@@ -4,7 +4,7 @@ from django.core.paginator import Paginator
 from django.http import Http404
 from django.template.loader import render_to_string
 
-from apps.builds.models import Build, BuildState, LockWait
+from apps.builds.models import Build, BuildRecording, BuildState, LockWait
 from apps.builds.queries import builds_of
 from apps.console import links
 from apps.console.builds.directories import build_directories
@@ -83,6 +83,7 @@ def build_shown(view: View, moment: Moment) -> Fragment:
         "bars": bars_of(build, waits, moment.now),
         "facts": facts_of(build),
         "held_up": held_up_by(build),
+        "has_recording": BuildRecording.objects.filter(build=build).exists(),
     }
     return Fragment.simple(render_to_string("console/builds/shown.html", context))
 
