@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
@@ -24,7 +25,7 @@ from apps.builds.models import (
 )
 from apps.builds.recordings import encoded
 from apps.builds.reports import Found, Report
-from apps.events.actions import Fact, record
+from apps.events.actions import LONGEST_DAYS, Fact, record
 from apps.events.domain.actor import Actor
 from apps.events.hints import publish_on_commit
 from apps.fleet.models import Agent, Host
@@ -63,7 +64,7 @@ def record_report(*, host: Host, found: Found) -> Build:
         "slot_wait_ms": report.slot_wait_ms,
     }
     build, _ = Build.objects.get_or_create(host=host, report=found.name, defaults=fields)
-    ending = {"state": state_of(report)}
+    ending: dict[str, object] = {"state": state_of(report)}
     if report.ended_at is not None:
         ending |= {
             "ended_at": at(report.ended_at),
@@ -208,6 +209,17 @@ def keep_recording(
         record(Fact("build.recorded", actor, text, topic="build", subject_id=build.pk, subject=str(build)))
     publish_on_commit("build", build.pk)
     return kept
+
+
+@transaction.atomic
+def forget_old_builds(*, now: datetime, limit: int) -> int:
+    """Those that were over before the days that builds are kept, with their waits and recordings. Returns how many,
+    `limit` at most."""
+    kept = timedelta(days=min(max(1, settings.BUILDS_KEPT_DAYS), LONGEST_DAYS))
+    old = Build.objects.exclude(state__in=OPEN).filter(asked_at__lt=now - kept).order_by("asked_at")
+    pks = list(old.values_list("pk", flat=True)[:limit])
+    Build.objects.filter(pk__in=pks).delete()
+    return len(pks)
 
 
 def forget_old_recordings() -> None:

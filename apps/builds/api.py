@@ -83,7 +83,7 @@ def list_builds(
     limit: int = 100,
 ) -> Any:
     chosen = BuildFilter(agent, wave, mode, state, repository, host)
-    rows = builds_of(chosen).select_related("agent", "host").order_by("-pk")
+    rows = builds_of(chosen).with_names().order_by("-pk")
     if before is not None:
         rows = rows.filter(pk__lt=before)
     return [build_data(build) for build in rows[: max(1, min(limit, 1000))]]
@@ -91,7 +91,7 @@ def list_builds(
 
 @builds.get("/{int:pk}", response=BuildDetailOut, summary="Show a build with its waits for locks")
 def show_build(request: HttpRequest, pk: int) -> Any:
-    build = get_object_or_404(Build.objects.select_related("agent", "host"), pk=pk)
+    build = get_object_or_404(Build.objects.with_names(), pk=pk)
     waits = build.waits.select_related("holder")[:MOST_WAITS]
     return build_data(build) | {"waits": [wait_data(wait) for wait in waits]}
 
@@ -104,7 +104,8 @@ def show_build(request: HttpRequest, pk: int) -> Any:
 def list_directories(
     request: HttpRequest, repository: Name = "", host: Name = "", before: Number = None, limit: int = 100
 ) -> Any:
-    rows = BuildDirectory.objects.select_related("host", "repository", "workspace__agent").order_by("-pk")
+    rows = BuildDirectory.objects.select_related("host", "repository", "workspace__agent")
+    rows = rows.defer("workspace__agent__prompt", "workspace__agent__command").order_by("-pk")
     if repository:
         rows = rows.filter(repository__name=repository)
     if host:

@@ -77,6 +77,10 @@ class BuildQuerySet(models.QuerySet["Build"]):
     def open(self) -> "BuildQuerySet":
         return self.filter(state__in=OPEN)
 
+    def with_names(self) -> "BuildQuerySet":
+        """Of who built and where, without the long texts of agents."""
+        return self.select_related("agent", "host").defer("agent__prompt", "agent__command")
+
 
 class Build(models.Model):
     """One run of a build tool, as its shim reported it."""

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, Sum
 
 from apps.builds.domain.waiting import Party, Wait
-from apps.builds.models import OPEN, Build, BuildState, LockWait
+from apps.builds.models import OPEN, Build, BuildQuerySet, BuildState, LockWait
 
 MOST_WAITS = 20_000  # of a span, the newest
 MOST_TIMES = 2_000
@@ -56,7 +56,7 @@ class BuildFilter:
         return found
 
 
-def builds_of(chosen: BuildFilter) -> QuerySet[Build]:
+def builds_of(chosen: BuildFilter) -> BuildQuerySet:
     """Newest first."""
     return Build.objects.filter(chosen.matches).order_by("-asked_at", "-pk")
 
@@ -71,7 +71,7 @@ def times_of(chosen: BuildFilter, since: datetime) -> list[float]:
         state__in=(BuildState.PASSED, BuildState.FAILED),
     )
     rows = ended.values_list("began_at", "ended_at")[:MOST_TIMES]
-    return [max(0.0, (ended_at - began_at).total_seconds()) for began_at, ended_at in rows]
+    return [max(0.0, (end - begin).total_seconds()) for begin, end in rows if begin and end]
 
 
 def waited_by_kind(chosen: BuildFilter, since: datetime) -> dict[str, float]:

@@ -14,7 +14,7 @@ from apps.builds.models import Build, BuildRecording, BuildState, Source
 from apps.builds.recordings import NotARecording, decoded, encoded
 from tests.builds.test_recorder import until
 from tests.builds.yard import make_package, start_cargo
-from tests.factories import make_build, make_build_directory, now
+from tests.factories import make_build, make_build_directory, make_lock_wait, now
 
 PAGE = (
     'const UNIT_DATA = [{"i": 0, "name": "%s", "version": "1", "target": "", "start": 0, "duration": 1, '
@@ -134,3 +134,19 @@ def test_one_that_is_too_large_is_refused(monkeypatch):
 
     with pytest.raises(RecordingRefused, match="too large"):
         keep_recording(build=make_build(), recording=UNITS, source=Source.TIMINGS, now=now())
+
+
+@pytest.mark.django_db
+def test_builds_are_forgotten_with_what_is_known_of_them(settings):
+    settings.BUILDS_KEPT_DAYS = 3
+    old, young = (make_build(asked_at=now() - timedelta(days=days)) for days in (4, 2))
+    still_open = make_build(asked_at=now() - timedelta(days=4), state="running")
+    make_lock_wait(young, holder=old)
+    make_lock_wait(old)
+    keep_recording(build=old, recording=UNITS, source=Source.TIMINGS, now=now())
+
+    assert actions.forget_old_builds(now=now(), limit=10) == 1
+
+    assert set(Build.objects.all()) == {young, still_open}
+    assert young.waits.get().holder is None
+    assert not BuildRecording.objects.exists()

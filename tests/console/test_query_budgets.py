@@ -68,6 +68,7 @@ ADMIN = [
     )
 ]
 REGIONS = ["/live/wave_head/?wave=w1", "/live/wave_agents/?wave=w1", "/live/waves_table/"]
+APIS = ["/api/v1/agents", "/api/v1/builds", "/api/v1/build-directories", "/builds/9000001/"]
 SHOW_THEM = {"/waves/w1/"}  # a wave's own page; what it renders again each tick is among REGIONS
 MOST = 26
 LONG_TEXTS = ('"fleet_agent"."prompt"', '"waves_wave"."prompt"', '"fleet_agent"."command"')
@@ -142,7 +143,7 @@ def test_the_admin_asks_no_more_for_100_agents(admin, page, django_assert_max_nu
         assert admin.get(page).status_code == 200
 
 
-@pytest.mark.parametrize("page", [*sorted({*LISTS} - SHOW_THEM), *REGIONS, *ADMIN, "/api/v1/agents"])
+@pytest.mark.parametrize("page", [*sorted({*LISTS} - SHOW_THEM), *REGIONS, *ADMIN, *APIS])
 def test_lists_leave_long_texts_in_the_database(admin, page):
     make_host()
     fill(1, waves=1, agents=3)

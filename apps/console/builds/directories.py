@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 
 from apps.builds.models import BuildDirectory
 from apps.console import display, links
-from apps.console.moment import Moment
+from apps.console.moment import LONG_TEXTS, Moment
 from apps.console.regions import Fragment, View
 from apps.lib.text import plain_text
 
@@ -38,7 +38,7 @@ class Line:
 
 def build_directories(view: View, moment: Moment) -> Fragment:
     rows = BuildDirectory.objects.select_related("host", "repository", "workspace__agent").defer(
-        "workspace__agent__prompt", "workspace__agent__command"
+        *(f"workspace__agent__{name}" for name in LONG_TEXTS)
     )
     shown = Paginator(rows.order_by(F("used_at").desc(nulls_last=True), "-pk")[:MOST], PAGE).get_page(
         view.page

@@ -14,7 +14,7 @@ from apps.console.builds.rows import ROW_FIELDS, SIGNS, kind_word, line_of, took
 from apps.console.builds.selection import FILTER, chips, chosen_by
 from apps.console.builds.timeline import MOST_WAITS, bars_of, end_words
 from apps.console.builds.waits import build_wait_chart, build_wait_pairs
-from apps.console.moment import Moment
+from apps.console.moment import LONG_TEXTS, Moment
 from apps.console.regions import Fragment, Region, View
 from apps.fleet.models import Agent
 from apps.lib.text import plain_text
@@ -61,7 +61,7 @@ def agent_name(view: View) -> str:
 
 
 def build_of(view: View) -> Build:
-    rows = Build.objects.select_related("agent", "host", "directory")
+    rows = Build.objects.with_names().select_related("agent", "host", "directory")
     build = rows.filter(pk=int(view.get("pk") or 0)).first()
     if build is None:
         raise Http404("There is no such build.")
@@ -70,7 +70,7 @@ def build_of(view: View) -> Build:
 
 def build_shown(view: View, moment: Moment) -> Fragment:
     build = build_of(view)
-    waits = list(build.waits.select_related("holder", "holder__agent")[:MOST_WAITS])
+    waits = list(build.waits.select_related("holder__agent").defer(*long_texts("holder"))[:MOST_WAITS])
     sign, tone, word = SIGNS[BuildState(build.state)]
     context = {
         "view": view,
@@ -90,11 +90,16 @@ def build_shown(view: View, moment: Moment) -> Fragment:
 
 def held_up_by(build: Build) -> list[tuple[str, str, str, str]]:
     """Who waited for it: name, page of that build, kind of lock, how long. The longest first."""
-    waits = LockWait.objects.filter(holder=build).select_related("build", "build__agent").order_by("-ms")
+    waits = LockWait.objects.filter(holder=build).select_related("build__agent").order_by("-ms")
     return [
         (waiter_of(wait), links.build(wait.build_id), kind_word(wait.kind), took_text(wait.ms / 1000))
-        for wait in waits[:HELD_UP]
+        for wait in waits.defer(*long_texts("build"))[:HELD_UP]
     ]
+
+
+def long_texts(build: str) -> tuple[str, ...]:
+    """Of the agent of a wait's `build`, which nobody wants to see here."""
+    return tuple(f"{build}__agent__{name}" for name in LONG_TEXTS)
 
 
 def waiter_of(wait: LockWait) -> str:

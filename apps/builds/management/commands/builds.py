@@ -52,7 +52,7 @@ class Command(OperatorCommand):
 
     def do_list(self, **options: Any) -> tuple[Any, str]:
         chosen = BuildFilter(wave=options["wave"], state=options["state"])
-        rows = list(builds_of(chosen).select_related("agent", "host")[: max(1, min(options["limit"], 1000))])
+        rows = list(builds_of(chosen).with_names()[: max(1, min(options["limit"], 1000))])
         if not rows:
             return [], "No build was reported."
         lines = [line_of(build) for build in rows]
