@@ -29,9 +29,9 @@ SLACK = timedelta(seconds=1)  # a file's time may lag behind the clock
 
 def pick_up(build: Build) -> bool:
     """Keeps what the build left, if it was asked for. True if there was something."""
-    if build.ended_at is None or build.began_at is None or build.directory is None:
+    if OPTION not in build.arguments or build.ended_at is None or build.began_at is None:
         return False
-    if OPTION not in build.arguments or hasattr(build, "recording"):
+    if build.directory is None or hasattr(build, "recording"):
         return False
     begin, end = (build.began_at - SLACK).timestamp(), (build.ended_at + SLACK).timestamp()
     page = newest_page(Path(build.directory.path), begin, end)

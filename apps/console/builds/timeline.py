@@ -9,6 +9,7 @@ from apps.console import display, links
 from apps.console.builds.rows import NOBODY, kind_word, took_text, who_of
 from apps.lib.text import plain_text
 
+RUN_WORDS = {BuildState.RUNNING: "runs", BuildState.LOST: "ran at most"}
 MOST_WAITS = 100
 LEAST_TOLD = 0.001  # seconds of waiting that are worth a word
 LEAST_WIDTH = 0.4  # percent: what is short is still seen
@@ -60,7 +61,7 @@ def bars_of(build: Build, waits: list[LockWait], now: datetime) -> list[Bar]:
     elif not knows_slot and build.slot_wait_ms >= 1:
         found.append(span.bar("build slot", "slot", build.asked_at, build.began_at))
     if build.began_at is not None:
-        word = "runs" if build.ended_at is None else "ran"
+        word = RUN_WORDS.get(BuildState(build.state), "ran")
         found.append(span.bar(word, "run", build.began_at, max(end, build.began_at)))
     return sorted(found, key=lambda bar: (bar.at, bar.tone != "slot"))
 
