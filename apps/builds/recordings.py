@@ -17,7 +17,8 @@ MOST_UNITS = 20_000
 LONGEST_NAME = 200
 MOST_FEATURES = 100
 TIMED = re.compile(r"\s*(\d{1,12}(?:\.\d{1,9})?)\s+(\{.*)", re.DOTALL)  # as `ts %.s` writes it
-DATA = re.compile(r"^const (UNIT_DATA|CPU_USAGE) = (.*?);$", re.MULTILINE | re.DOTALL)
+# What values of the wrong kind, size or depth raise.
+MISFITS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 class NotARecording(ValueError):
@@ -46,28 +47,40 @@ def decoded(content: str) -> Recording:
 
 def from_timings(page: str) -> Recording:
     """From the HTML of `cargo build --timings`. Raises NotARecording."""
-    found = dict(DATA.findall(page[:LONGEST]))
-    if "UNIT_DATA" not in found:
+    units, usage = constant(page, "UNIT_DATA"), constant(page, "CPU_USAGE")
+    if units is None:
         raise NotARecording("This is no page of `cargo build --timings`: it has no UNIT_DATA.")
     try:
-        rows = json.loads(found["UNIT_DATA"])
+        rows = json.loads(units)
         if len(rows) > MOST_UNITS:
             raise NotARecording(f"It has {len(rows)} units, and {MOST_UNITS} are read at most.")
-        units = tuple(unit_from(row) for row in rows)
-        usage = json.loads(found.get("CPU_USAGE", "[]"))[:MOST_UNITS]
-        cpu = tuple((seconds(at), seconds(share) / 100) for at, share in usage)
+        readings = json.loads(usage or "[]")[:MOST_UNITS]
+        return Recording(
+            tuple(unit_from(row) for row in rows),
+            tuple((seconds(at), seconds(share) / 100) for at, share in readings),
+        )
     except NotARecording:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NotARecording(f"Its UNIT_DATA isn't what cargo 1.95 writes: {error!r}.") from error
-    return Recording(units, cpu)
+    except MISFITS as error:
+        raise NotARecording(f"Its UNIT_DATA isn't what cargo 1.95 writes: {error!r:.200}.") from error
+
+
+def constant(page: str, name: str) -> str | None:
+    """What the page's script gives this name, on lines up to one that ends with a semicolon."""
+    before = f"const {name} = "
+    start = page.find(before, 0, LONGEST)
+    if start < 0:
+        return None
+    start += len(before)
+    end = page.find(";\n", start, LONGEST)
+    return page[start:end] if end >= 0 else page[start:LONGEST].rstrip(";")
 
 
 def unit_from(row: dict[str, Any]) -> Unit:
     sections = dict(row.get("sections") or ())
     metadata = sections.get("codegen", {}).get("start") if row["unblocked_rmeta_units"] or sections else None
     return Unit(
-        key=int(row["i"]),
+        key=key(row["i"]),
         name=plain_text(str(row["name"]), LONGEST_NAME),
         version=plain_text(str(row["version"]), LONGEST_NAME),
         target=plain_text(str(row["target"]), LONGEST_NAME),
@@ -75,16 +88,24 @@ def unit_from(row: dict[str, Any]) -> Unit:
         duration=seconds(row["duration"]),
         metadata_after=None if metadata is None else seconds(metadata),
         features=tuple(plain_text(str(name), LONGEST_NAME) for name in row["features"][:MOST_FEATURES]),
-        unblocks=tuple(map(int, row["unblocked_units"])),
-        unblocks_by_metadata=tuple(map(int, row["unblocked_rmeta_units"])),
+        unblocks=tuple(map(key, row["unblocked_units"])),
+        unblocks_by_metadata=tuple(map(key, row["unblocked_rmeta_units"])),
     )
+
+
+def key(value: Any) -> int:
+    """Raises ValueError for what is no number of a unit."""
+    found = int(value)
+    if not 0 <= found < 2**53:
+        raise ValueError(f"{value!r:.50} is no number of a unit")
+    return found
 
 
 def seconds(value: Any) -> float:
     """Raises ValueError for what is no span of time."""
     found = float(value)
     if not math.isfinite(found) or found < 0:
-        raise ValueError(f"{value!r} is no span of time")
+        raise ValueError(f"{value!r:.50} is no span of time")
     return found
 
 
@@ -136,7 +157,7 @@ def message_in(line: str) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

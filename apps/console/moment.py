@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import msgspec
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet
 
 from apps.alerts.models import Alert
 from apps.alerts.queries import for_a_person, last_evaluation
@@ -113,10 +113,9 @@ class Moment:
         return Build.objects.filter(state=BuildState.RUNNING).count()
 
     @cached_property
-    def build_slots(self) -> int | None:
-        """Of all hosts together; None while none has said."""
-        total: int | None = HostSlots.objects.aggregate(total=Sum("slots"))["total"]
-        return total
+    def build_slots(self) -> dict[int, int]:
+        """How many builds each host lets run at once, by its number; of those that have said."""
+        return dict(HostSlots.objects.values_list("host_id", "slots"))
 
     @cached_property
     def alerts(self) -> list[Alert]:

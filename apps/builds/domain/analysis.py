@@ -159,13 +159,13 @@ def slow_scripts(path: tuple[Step, ...]) -> list[Suggestion]:
 
 def copies(units: Iterable[Unit], duplicates: dict[str, tuple[str, ...]], *, cores: int) -> list[Suggestion]:
     """The gain is the work of all versions but the dearest, spread over the cores."""
+    work: dict[tuple[str, str], float] = defaultdict(float)
+    for unit in units:
+        work[unit.name, unit.version] += unit.duration
     found = []
     for name, versions in duplicates.items():
-        work = {
-            version: sum(unit.duration for unit in units if (unit.name, unit.version) == (name, version))
-            for version in versions
-        }
-        saves = (sum(work.values()) - max(work.values())) / cores
+        each = [work[name, version] for version in versions]
+        saves = (sum(each) - max(each)) / cores
         found.append(
             Suggestion(
                 f"{name} is built in {len(versions)} versions ({', '.join(versions)}): agree on one", saves

@@ -6,14 +6,15 @@ from datetime import timedelta
 
 from apps.builds.domain.lock_waits import LockKind
 from apps.builds.models import BuildState
-from apps.builds.queries import BuildFilter, builds_of, times_of, waited_by_kind
+from apps.builds.queries import builds_of, times_of, waited_by_kind
 from apps.console import display, links
 from apps.console.builds.rows import KINDS, took_text
-from apps.console.builds.selection import chosen_by
+from apps.console.builds.selection import FILTER, chosen_by
 from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, View
 from apps.console.tiles import Number
 
+MOST_OPEN = 10_000
 SHOWN = (LockKind.BUILD_DIRECTORY, LockKind.PACKAGE_CACHE, LockKind.SLOT)
 MEANS = {
     LockKind.BUILD_DIRECTORY: (
@@ -31,29 +32,37 @@ def numbers_of(view: View, moment: Moment) -> list[Number]:
     span = f"in {WINDOW_WORDS[view.window_word]}"
     count = builds_of(chosen).filter(asked_at__gte=since).count()
     return [
-        *now_numbers(chosen, moment),
+        *now_numbers(view, moment),
         Number("Builds", "", display.number(count), "", f"asked for {span}"),
         *time_numbers(sorted(times_of(chosen, since)), span),
         *wait_numbers(waited_by_kind(chosen, since), span, knows=count > 0, query=view),
     ]
 
 
-def now_numbers(chosen: BuildFilter, moment: Moment) -> list[Number]:
-    states = list(builds_of(chosen).open().order_by().values_list("state", flat=True)[:10_000])
+def now_numbers(view: View, moment: Moment) -> list[Number]:
+    chosen = chosen_by(view, with_state=False)
+    states = list(builds_of(chosen).open().order_by().values_list("state", flat=True)[:MOST_OPEN])
     running, waiting = states.count(BuildState.RUNNING), states.count(BuildState.WAITING)
-    slots = moment.build_slots
+    slots = sum(moment.build_slots.get(host.pk, 0) for host in moment.hosts if chosen.host in ("", host.name))
     note = f"of {display.plural(slots, 'slot')}" if slots else "slots not told yet"
     return [
-        Number("Under way", f"{links.BUILDS}?state=running", display.number(running), "", note),
+        Number("Under way", listed(view, "running"), display.number(running), "", note),
         Number(
             "Wait for a slot",
-            f"{links.BUILDS}?state=waiting",
+            listed(view, "waiting"),
             display.number(waiting),
             "",
             "now",
             "high" if waiting else "",
         ),
     ]
+
+
+def listed(view: View, state: str) -> str:
+    """The list of those that are counted."""
+    query = view.keep("window", *FILTER)
+    query["state"] = state
+    return f"{links.BUILDS}?{query.urlencode()}"
 
 
 def time_numbers(times: Sequence[float], span: str) -> list[Number]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Count, Q
 from django.template.loader import render_to_string
 
-from apps.builds.models import BuildState, HostSlots
+from apps.builds.models import BuildState
 from apps.builds.queries import open_by_host
 from apps.capacity.limits import configured_limits
 from apps.console import display, groups, links
@@ -48,7 +48,7 @@ class Card:
 
 
 def hosts_list(view: View, moment: Moment) -> Fragment:
-    counts, builds = counts_by_host(), builds_by_host()
+    counts, builds = counts_by_host(), builds_by_host(moment.build_slots)
     snapshot, span = moment.snapshot(view.window), WINDOW_WORDS[view.window_word]
     cards = []
     for host in moment.hosts:
@@ -77,9 +77,8 @@ def counts_by_host() -> dict[int, dict[str, int]]:
     return {host: {"live": live, "to start": to_start} for host, live, to_start in rows}
 
 
-def builds_by_host() -> dict[int, str]:
+def builds_by_host(slots: dict[int, int]) -> dict[int, str]:
     """As in "2 under way, 1 waits; 2 slots"; no entry where a host never said how many slots it has."""
-    slots = dict(HostSlots.objects.values_list("host_id", "slots"))
     counts = open_by_host()
     return {
         host: f"{counts.get(host, {}).get(BuildState.RUNNING, 0)} under way, "
