@@ -101,6 +101,7 @@ def test_a_log_without_messages_is_refused(lines):
         ("const UNIT_DATA = " + "[" * 100_000, "isn't what cargo"),
         (unit_page(i=10**30), "isn't what cargo"),
         (unit_page(i=-1), "isn't what cargo"),
+        (unit_page(duration=1e300), "isn't what cargo"),
         (unit_page(duration=10**400), "isn't what cargo"),
         (unit_page(start=float("inf")), "isn't what cargo"),
         (unit_page(sections=[1]), "isn't what cargo"),
