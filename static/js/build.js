@@ -1,6 +1,7 @@
 // Draws one build: its units as bars over time, and how many ran at the same time. It doesn't move: the build is over.
 
 const ROW = 15; // pixels of a unit
+const BAR = 0.75; // of a row; else Plotly makes them as high as the rows of their colour lie apart
 const NARROW = 560;
 
 const data = JSON.parse(document.getElementById("build-data").dataset.build);
@@ -32,6 +33,7 @@ function bars(onPath, paint) {
   return {
     type: "bar",
     orientation: "h",
+    width: BAR,
     base: chosen.map(({ unit }) => unit[1]),
     x: chosen.map(({ unit }) => unit[2]),
     y: chosen.map(({ row }) => row),
@@ -52,7 +54,7 @@ function drawUnits(plot) {
     tickfont: { size: 10 },
     showgrid: false,
   };
-  const shape = { ...layout(data.units.length * ROW + 50, left, axis), barmode: "overlay", bargap: 0.25 };
+  const shape = { ...layout(data.units.length * ROW + 50, left, axis), barmode: "overlay" };
   Plotly.react(plot, [bars(false, "--series-1"), bars(true, "--series-2")], shape, { displayModeBar: false, responsive: true });
 }
 

@@ -36,6 +36,7 @@ PAGES = [
     "/builds/",
     "/builds/?state=failed&mode=check",
     "/builds/2/",
+    "/builds/12/analysis/",
     "/builds/waits/",
     "/builds/directories/",
     "/repositories/",
