@@ -166,6 +166,7 @@ def make_build(agent: Agent | None = None, **overrides: Any) -> Build:
         "report": f"{next(_numbers):020d}.4711",
         "agent": agent,
         "who": agent.name if agent else "ada",
+        "group": agent.group if agent else "",
         "tool": "cargo",
         "mode": "check",
         "arguments": "check -p ingest",

@@ -53,6 +53,7 @@ def record_report(*, host: Host, found: Found) -> Build:
         "agent": builder.agent,
         "directory": directory,
         "who": plain_text(builder.name, 80),
+        "group": builder.agent.group if builder.agent else "",
         "tool": plain_text(report.tool, 20),
         "mode": plain_text(report.mode, 20),
         "arguments": plain_text(report.arguments, 4096),

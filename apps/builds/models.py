@@ -94,6 +94,7 @@ class Build(models.Model):
     who = models.CharField(
         max_length=80, blank=True, help_text="name of the agent, or what a user calls himself"
     )
+    group = models.CharField(max_length=40, blank=True, help_text="its agent's: the label of a wave")
     tool = models.CharField(max_length=20)
     mode = models.CharField(max_length=20)
     arguments = models.CharField(max_length=4096, blank=True)
@@ -113,7 +114,11 @@ class Build(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["host", "report"], name="one_row_per_build")]
-        indexes = [models.Index(fields=["agent", "-asked_at"], name="build_by_agent")]
+        indexes = [
+            models.Index(fields=["agent", "-asked_at"], name="build_by_agent"),
+            models.Index(fields=["state", "-asked_at"], name="build_by_state"),
+            models.Index(fields=["group", "-asked_at"], name="build_by_group"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.tool} {self.arguments}"[:80]

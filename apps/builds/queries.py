@@ -43,7 +43,7 @@ class BuildFilter:
         if self.who is not None:
             found &= Q(agent=self.who)
         if self.wave:
-            found &= Q(agent__group=self.wave)
+            found &= Q(group=self.wave)
         if self.mode:
             found &= Q(mode=self.mode)
         if self.state in STATES:

@@ -3,7 +3,7 @@
 import pytest
 
 from apps.alerts.domain.rules import DEFAULTS
-from apps.builds.models import LockWait
+from apps.builds.models import Build, LockWait
 from apps.fleet.places import marker
 from apps.lib.redis import connection
 from apps.telemetry.domain.summary import values
@@ -28,6 +28,7 @@ def test_waits_for_slots_count_against_the_time_of_builds(recorder, agent, waite
     counted = total(tally for entry in Stream(connection()).take()[1] for tally in entry.parts.values())
     figures = values(counted, 60.0)
 
+    assert set(Build.objects.values_list("group", flat=True)) == {agent.group}
     assert LockWait.objects.filter(kind="build-slot", holder_pid=99).count() == 3
     assert figures["wait_pct"] == pytest.approx(100 * waited / 8)
     assert RULE.is_beyond(figures["wait_pct"]) is is_beyond
