@@ -1,4 +1,5 @@
 import math
+import os
 import sys
 import time
 from argparse import ArgumentParser
@@ -110,7 +111,11 @@ def of_build(pk: int) -> Recording:
 
 
 def as_they_come() -> Iterator[tuple[float, str]]:
-    """Lines of stdin, each with the seconds since the first was waited for."""
-    began = time.monotonic()
+    """Lines of stdin, each with the seconds since this process was started, as its pipe's other end was. What came
+    before Python could read counts from then on."""
+    process = procfs.read_process(os.getpid())
+    began = (
+        process.start_ticks / os.sysconf("SC_CLK_TCK") if process else time.clock_gettime(time.CLOCK_BOOTTIME)
+    )
     for line in sys.stdin:
-        yield time.monotonic() - began, line
+        yield max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began), line
