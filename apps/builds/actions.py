@@ -184,7 +184,7 @@ def record_size(*, directory: BuildDirectory, size: DiskUse | None, now: datetim
         shared_bytes=size.shared if size else None,
         sized_at=now,
     )
-    publish_on_commit("build", 0)
+    publish_on_commit("build", 0)  # of no build: whoever shows directories looks again
 
 
 @transaction.atomic

@@ -137,6 +137,17 @@ def test_the_page_of_a_build_tells_its_waits_and_for_whom(viewer, agents):
     assert build.directory.path in page
 
 
+def test_a_build_with_very_many_waits_says_how_many_are_left_out(viewer, agents):
+    build = make_build(agents[0])
+    for number in range(103):
+        make_lock_wait(build, path=f"/srv/lock-{number}.")
+
+    page = words_of(viewer, f"/builds/{build.pk}/")
+
+    assert page.count("/srv/lock-") == 100
+    assert "and 3 more waits" in page
+
+
 def test_the_page_of_a_build_tells_who_waited_for_it(viewer, agents):
     holder, waiter = make_build(agents[1]), make_build(agents[0])
     make_lock_wait(waiter, holder=holder, ms=2500)

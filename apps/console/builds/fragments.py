@@ -81,6 +81,7 @@ def build_shown(view: View, moment: Moment) -> Fragment:
         "word": word,
         "said": end_words(build),
         "bars": bars_of(build, waits, moment.now),
+        "more": build.waits.count() - MOST_WAITS if len(waits) == MOST_WAITS else 0,
         "facts": facts_of(build),
         "held_up": held_up_by(build),
         "has_recording": BuildRecording.objects.filter(build=build).exists(),
