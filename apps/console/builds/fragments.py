@@ -32,7 +32,7 @@ def builds_numbers(view: View, moment: Moment) -> Fragment:
 
 
 def builds_table(view: View, moment: Moment) -> Fragment:
-    rows = builds_of(chosen_by(view)).select_related("agent", "host").only(*ROW_FIELDS)
+    rows = builds_of(chosen_by(view)).select_related("agent").only(*ROW_FIELDS)
     shown = Paginator(rows[:MOST], PAGE).get_page(view.page)
     query = view.keep("window", *FILTER)
     context = {
@@ -110,7 +110,7 @@ def waiter_of(wait: LockWait) -> str:
 def agent_builds(view: View, moment: Moment) -> Fragment:
     """The newest of one agent, for its page."""
     rows = Build.objects.filter(agent=int(view.get("pk") or 0)).order_by("-asked_at", "-pk")
-    newest = rows.select_related("agent", "host").only(*ROW_FIELDS)[:NEWEST]
+    newest = rows.select_related("agent").only(*ROW_FIELDS)[:NEWEST]
     context = {
         "view": view,
         "lines": [line_of(build) for build in newest],

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from apps.builds.domain.lock_waits import LockKind
 from apps.builds.domain.words import exit_words
-from apps.builds.models import Build, BuildState
+from apps.builds.models import OPEN, Build, BuildState
 from apps.console import display, links
 from apps.lib.text import plain_text
 
@@ -30,7 +30,7 @@ LONG_WAIT_MS = 1000.0
 NOBODY = "not known"
 ROW_FIELDS = (
     "pk", "who", "tool", "mode", "arguments", "state", "asked_at", "began_at", "ended_at", "exit_code",
-    "slot_wait_ms", "lock_wait_ms", "memory_bytes", "agent__name", "agent__id", "host__name",
+    "slot_wait_ms", "lock_wait_ms", "memory_bytes", "agent__name", "agent__id",
 )  # fmt: skip
 
 
@@ -56,7 +56,6 @@ class Line:
     asked_at: datetime
     began_at: datetime | None
     is_open: bool
-    host: str
 
 
 def line_of(build: Build) -> Line:
@@ -81,8 +80,7 @@ def line_of(build: Build) -> Line:
         memory=display.size_text(build.memory_bytes) if build.memory_bytes else display.NONE,
         asked_at=build.asked_at,
         began_at=build.began_at,
-        is_open=build.state in (BuildState.WAITING, BuildState.RUNNING),
-        host=build.host.name,
+        is_open=build.state in OPEN,
     )
 
 
