@@ -12,6 +12,7 @@ from apps.access.api_auth import AUTHENTICATION
 from apps.access.exceptions import NotAllowed
 from apps.alerts.api import router as alerts
 from apps.alerts.exceptions import AlertRefused
+from apps.builds.api import builds, directories
 from apps.events.api import router as events
 from apps.fleet.api import agents, hosts, spending
 from apps.fleet.exceptions import AgentRefused
@@ -38,6 +39,8 @@ api.add_router("/agents", agents)
 api.add_router("/hosts", hosts)
 api.add_router("/spending", spending)
 api.add_router("/repositories", repositories)
+api.add_router("/builds", builds)
+api.add_router("/build-directories", directories)
 api.add_router("/alerts", alerts)
 api.add_router("/events", events)
 api.add_router("/figures", figures)

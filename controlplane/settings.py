@@ -195,6 +195,7 @@ METRICS_OPEN = env_bool("SWARMYARD_METRICS_OPEN", False)
 METRICS_AGENTS = max(0, env_int("SWARMYARD_METRICS_AGENTS", 100))
 
 # What is kept
+BUILDS_KEPT_DAYS = env_int("SWARMYARD_BUILDS_KEPT_DAYS", 30)  # at least 1
 EVENTS_KEPT_DAYS = env_int("SWARMYARD_EVENTS_KEPT_DAYS", 90)  # at least 1
 
 # Alerts

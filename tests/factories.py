@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from apps.access.models import Membership
 from apps.alerts.actions.watch import ensure_rules
 from apps.alerts.models import Alert, Destination, Rule
+from apps.builds.models import Build, BuildDirectory, LockWait
 from apps.events.domain.actor import Role
 from apps.events.models import Event
 from apps.fleet.models import Agent, Desired, Host, State
@@ -156,3 +157,58 @@ def make_destination(name: str = "ops", **overrides: Any) -> Destination:
         "created_at": now(),
     }
     return Destination.objects.create(name=name, **{**fields, **overrides})
+
+
+def make_build(agent: Agent | None = None, **overrides: Any) -> Build:
+    """One of cargo that took eight seconds and passed."""
+    asked_at = overrides.pop("asked_at", None) or now() - timedelta(seconds=20)
+    fields: dict[str, Any] = {
+        "report": f"{next(_numbers):020d}.4711",
+        "agent": agent,
+        "who": agent.name if agent else "ada",
+        "group": agent.group if agent else "",
+        "tool": "cargo",
+        "mode": "check",
+        "arguments": "check -p ingest",
+        "cwd": "/srv/workspaces/w1",
+        "pid": 4711,
+        "state": "passed",
+        "asked_at": asked_at,
+        "began_at": asked_at,
+        "ended_at": asked_at + timedelta(seconds=8),
+        "exit_code": 0,
+        "memory_bytes": 300 * MB,
+    }
+    if "host" not in overrides:
+        fields["host"] = agent.host if agent else Host.objects.first() or make_host()
+    return Build.objects.create(**{**fields, **overrides})
+
+
+def make_lock_wait(build: Build, **overrides: Any) -> LockWait:
+    """Two seconds for its build directory, from a second after it was asked for."""
+    fields: dict[str, Any] = {
+        "kind": "build-directory",
+        "path": "/srv/target/debug/.cargo-lock",
+        "began_at": build.asked_at + timedelta(seconds=1),
+        "ms": 2000.0,
+    }
+    return LockWait.objects.create(build=build, **{**fields, **overrides})
+
+
+def make_build_directory(agent: Agent | None = None, **overrides: Any) -> BuildDirectory:
+    """One that an agent has used once."""
+    number = next(_numbers)
+    workspace = getattr(agent, "workspace", None)
+    fields: dict[str, Any] = {
+        "path": f"/srv/home/builds/directories/{number}/stable-0a1b2c3d",
+        "workspace": workspace,
+        "repository": workspace.repository if workspace else None,
+        "tool": "cargo",
+        "key": "stable-0a1b2c3d",
+        "parts": {"toolchain": "stable", "flags": ""},
+        "builds": 1,
+        "used_at": now(),
+    }
+    if "host" not in overrides:
+        fields["host"] = agent.host if agent else Host.objects.first() or make_host()
+    return BuildDirectory.objects.create(**{**fields, **overrides})

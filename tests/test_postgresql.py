@@ -21,6 +21,7 @@ FOLDERS = (
     *(
         "access",
         "alerts",
+        "builds",
         "capacity",
         "console",
         "controlplane",

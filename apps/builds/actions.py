@@ -2,18 +2,35 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
 from apps.builds import places
 from apps.builds.bases import OnDisk
+from apps.builds.disk_use import DiskUse
 from apps.builds.domain.lock_waits import LockKind
+from apps.builds.domain.units import Recording
+from apps.builds.exceptions import RecordingRefused
 from apps.builds.lock_watch import BuildWait
-from apps.builds.models import OPEN, Base, Build, BuildDirectory, BuildState, LockWait
+from apps.builds.models import (
+    OPEN,
+    Base,
+    Build,
+    BuildDirectory,
+    BuildRecording,
+    BuildState,
+    HostSlots,
+    LockWait,
+    Source,
+)
+from apps.builds.recordings import encoded
 from apps.builds.reports import Found, Report
 from apps.builds.views import real_path
+from apps.events.actions import LONGEST_DAYS, Fact, record
+from apps.events.domain.actor import Actor
 from apps.events.hints import publish_on_commit
 from apps.fleet.models import Agent, Host
 from apps.fleet.places import home_id
@@ -21,6 +38,9 @@ from apps.lib.text import plain_text
 from apps.workspaces.models import Repository, Workspace
 
 BASE = "base-"  # begins, in a run's marker, the number of a base in place of an agent's
+
+LARGEST_RECORDING = 4 * 1024 * 1024  # characters
+MOST_RECORDINGS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,7 @@ def record_report(*, host: Host, found: Found) -> Build:
         "agent": builder.agent,
         "directory": directory,
         "who": plain_text(builder.name, 80),
+        "group": builder.agent.group if builder.agent else "",
         "tool": plain_text(report.tool, 20),
         "mode": plain_text(report.mode, 20),
         "arguments": plain_text(report.arguments, 4096),
@@ -177,6 +198,65 @@ def give_up(*, builds: Iterable[Build], now: datetime) -> list[Build]:
     for build in lost:
         publish_on_commit("build", build.pk)
     return lost
+
+
+@transaction.atomic
+def tell_slots(*, host: Host, slots: int, now: datetime) -> None:
+    """How many builds the host lets run at once."""
+    HostSlots.objects.update_or_create(host=host, defaults={"slots": slots, "told_at": now})
+    publish_on_commit("host", host.pk)
+
+
+def record_size(*, directory: BuildDirectory, size: DiskUse | None, now: datetime) -> None:
+    """None: it isn't there, or it couldn't be told in time."""
+    BuildDirectory.objects.filter(pk=directory.pk).update(
+        size_bytes=size.bytes if size else None,
+        shared_bytes=size.shared if size else None,
+        sized_at=now,
+    )
+    publish_on_commit("build", 0)  # of no build: whoever shows directories looks again
+
+
+@transaction.atomic
+def keep_recording(
+    *, build: Build, recording: Recording, source: Source, now: datetime, actor: Actor | None = None
+) -> BuildRecording:
+    """In place of one that the build has. `actor`: who gave it; None where it was found. Raises RecordingRefused."""
+    content = encoded(recording)
+    if len(content) > LARGEST_RECORDING:
+        raise RecordingRefused("This recording is too large to be kept: `manage.py builds analyze` reads it.")
+    kept, _ = BuildRecording.objects.update_or_create(
+        build=build,
+        defaults={
+            "source": source,
+            "content": content,
+            "given_by": actor.name if actor else "",
+            "kept_at": now,
+        },
+    )
+    forget_old_recordings()
+    if actor is not None:
+        text = f"a recording of build {build.pk} was added by {actor.name}"
+        record(Fact("build.recorded", actor, text, topic="build", subject_id=build.pk, subject=str(build)))
+    publish_on_commit("build", build.pk)
+    return kept
+
+
+@transaction.atomic
+def forget_old_builds(*, now: datetime, limit: int) -> int:
+    """Those that were over before the days that builds are kept, with their waits and recordings. Returns how many,
+    `limit` at most."""
+    kept = timedelta(days=min(max(1, settings.BUILDS_KEPT_DAYS), LONGEST_DAYS))
+    old = Build.objects.exclude(state__in=OPEN).filter(asked_at__lt=now - kept).order_by("asked_at")
+    pks = list(old.values_list("pk", flat=True)[:limit])
+    Build.objects.filter(pk__in=pks).delete()
+    return len(pks)
+
+
+def forget_old_recordings() -> None:
+    """The newest MOST_RECORDINGS are kept: each may take megabytes."""
+    old = BuildRecording.objects.order_by("-kept_at").values_list("pk", flat=True)[MOST_RECORDINGS:]
+    BuildRecording.objects.filter(pk__in=list(old)).delete()
 
 
 def state_of(report: Report) -> BuildState:

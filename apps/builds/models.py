@@ -55,7 +55,10 @@ class BuildDirectory(models.Model):
     warm_source = models.CharField(max_length=200, blank=True, help_text="what it was seeded from")
     builds = models.PositiveIntegerField(default=0)
     size_bytes = models.BigIntegerField(null=True, help_text="on disk, as last looked at")
-    sized_at = models.DateTimeField(null=True)
+    shared_bytes = models.BigIntegerField(
+        null=True, help_text="the part of that which has links outside of it as well"
+    )
+    sized_at = models.DateTimeField(null=True, help_text="when somebody last looked")
     created_at = models.DateTimeField(auto_now_add=True)
     used_at = models.DateTimeField(null=True)
 
@@ -120,6 +123,10 @@ class BuildQuerySet(models.QuerySet["Build"]):
     def open(self) -> "BuildQuerySet":
         return self.filter(state__in=OPEN)
 
+    def with_names(self) -> "BuildQuerySet":
+        """Of who built and where, without the long texts of agents."""
+        return self.select_related("agent", "host").defer("agent__prompt", "agent__command")
+
 
 class Build(models.Model):
     """One run of a build tool, as its shim reported it."""
@@ -133,6 +140,7 @@ class Build(models.Model):
     who = models.CharField(
         max_length=80, blank=True, help_text="name of the agent, or what a user calls himself"
     )
+    group = models.CharField(max_length=40, blank=True, help_text="its agent's: the label of a wave")
     tool = models.CharField(max_length=20)
     mode = models.CharField(max_length=20)
     arguments = models.CharField(max_length=4096, blank=True)
@@ -152,7 +160,11 @@ class Build(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["host", "report"], name="one_row_per_build")]
-        indexes = [models.Index(fields=["agent", "-asked_at"], name="build_by_agent")]
+        indexes = [
+            models.Index(fields=["agent", "-asked_at"], name="build_by_agent"),
+            models.Index(fields=["state", "-asked_at"], name="build_by_state"),
+            models.Index(fields=["group", "-asked_at"], name="build_by_group"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.tool} {self.arguments}"[:80]
@@ -166,7 +178,7 @@ class LockWait(models.Model):
     path = models.CharField(max_length=4096, blank=True)
     holder = models.ForeignKey(Build, on_delete=models.SET_NULL, null=True, related_name="held_up")
     holder_pid = models.PositiveIntegerField(default=0, help_text="0: not known")
-    began_at = models.DateTimeField()
+    began_at = models.DateTimeField(db_index=True)
     ms = models.FloatField()
 
     class Meta:
@@ -174,3 +186,37 @@ class LockWait(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ms:.0f} ms for {self.kind}"
+
+
+class Source(models.TextChoices):
+    """Where a recording is from: the tool's page of timings or its messages."""
+
+    TIMINGS = "timings"
+    MESSAGES = "messages"
+
+
+class BuildRecording(models.Model):
+    """What a build was made of. `content` is a domain Recording as JSON: read whole, never searched."""
+
+    build = models.OneToOneField(Build, on_delete=models.CASCADE, related_name="recording")
+    source = models.CharField(max_length=10, choices=Source)
+    content = models.TextField()
+    given_by = models.CharField(max_length=150, blank=True, help_text="empty: found in its build directory")
+    kept_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"recording of build {self.build_id}"
+
+
+class HostSlots(models.Model):
+    """How many builds a host lets run at once, as it said last."""
+
+    host = models.OneToOneField(Host, on_delete=models.CASCADE, related_name="build_slots")
+    slots = models.PositiveIntegerField()
+    told_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "host slots"
+
+    def __str__(self) -> str:
+        return f"{self.slots} on {self.host}"

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.builds import actions, places
 from apps.builds.domain.slots import slots
+from apps.builds.found_recordings import pick_up
 from apps.builds.lock_watch import LockWatch, watch
 from apps.builds.models import Build
 from apps.builds.reports import Found, ReportBox
@@ -57,6 +58,7 @@ class Recorder:
             except RedisUnavailable as error:
                 log.debug("a build isn't counted yet: %s", error)
                 return
+        pick_up(build)
         self.box.keep(found)
 
     def give_up_gone(self) -> None:
@@ -74,6 +76,7 @@ class Recorder:
         )
         if limit != self._limit:
             write_whole(places.slots() / LIMIT, f"{limit}\n".encode())
+            actions.tell_slots(host=self.host, slots=limit, now=timezone.now())
             self._limit = limit
 
 

@@ -3,46 +3,128 @@
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from apps.builds.domain.units import Recording, Unit
+from apps.lib.text import plain_text
 
 LONGEST = 64 * 1024 * 1024  # characters of a page or a log
-DATA = re.compile(r"^const (UNIT_DATA|CPU_USAGE) = (.*?);$", re.MULTILINE | re.DOTALL)
+MOST_UNITS = 20_000
+LONGEST_SECONDS = 1e7
+LONGEST_NAME = 200
+MOST_FEATURES = 100
+TIMED = re.compile(r"\s*(\d{1,12}(?:\.\d{1,9})?)\s+(\{.*)", re.DOTALL)  # as `ts %.s` writes it
+# What values of the wrong kind, size or depth raise.
+MISFITS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 class NotARecording(ValueError):
     """The text says what is missing."""
 
 
+def read(text: str) -> Recording:
+    """From either, by what it looks like. Raises NotARecording."""
+    start = text[:4096].lstrip().lower()
+    if start.startswith(("<!doctype", "<html")) or "const UNIT_DATA" in text[:LONGEST]:
+        return from_timings(text)
+    return from_log(text[:LONGEST].splitlines())
+
+
+def encoded(recording: Recording) -> str:
+    return msgspec.json.encode(recording).decode()
+
+
+def decoded(content: str) -> Recording:
+    """What `encoded` wrote. Raises NotARecording for what it did not."""
+    try:
+        return msgspec.json.decode(content, type=Recording)
+    except msgspec.MsgspecError as error:
+        raise NotARecording(f"It was written by another version: {error}.") from error
+
+
 def from_timings(page: str) -> Recording:
     """From the HTML of `cargo build --timings`. Raises NotARecording."""
-    found = dict(DATA.findall(page[:LONGEST]))
-    if "UNIT_DATA" not in found:
+    units, usage = constant(page, "UNIT_DATA"), constant(page, "CPU_USAGE")
+    if units is None:
         raise NotARecording("This is no page of `cargo build --timings`: it has no UNIT_DATA.")
     try:
-        units = tuple(unit_from(row) for row in json.loads(found["UNIT_DATA"]))
-        cpu = tuple((float(at), float(share) / 100) for at, share in json.loads(found.get("CPU_USAGE", "[]")))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NotARecording(f"Its UNIT_DATA isn't what cargo 1.95 writes: {error!r}.") from error
-    return Recording(units, cpu)
+        rows = json.loads(units)
+        if len(rows) > MOST_UNITS:
+            raise NotARecording(f"It has {len(rows)} units, and {MOST_UNITS} are read at most.")
+        readings = json.loads(usage or "[]")[:MOST_UNITS]
+        return Recording(
+            tuple(unit_from(row) for row in rows),
+            tuple((seconds(at), seconds(share) / 100) for at, share in readings),
+        )
+    except NotARecording:
+        raise
+    except MISFITS as error:
+        raise NotARecording(f"Its UNIT_DATA isn't what cargo 1.95 writes: {error!r:.200}.") from error
+
+
+def constant(page: str, name: str) -> str | None:
+    """What the page's script gives this name, on lines up to one that ends with a semicolon."""
+    before = f"const {name} = "
+    start = page.find(before, 0, LONGEST)
+    if start < 0:
+        return None
+    start += len(before)
+    end = page.find(";\n", start, LONGEST)
+    return page[start:end] if end >= 0 else page[start:LONGEST].rstrip(";")
 
 
 def unit_from(row: dict[str, Any]) -> Unit:
     sections = dict(row.get("sections") or ())
     metadata = sections.get("codegen", {}).get("start") if row["unblocked_rmeta_units"] or sections else None
     return Unit(
-        key=int(row["i"]),
-        name=str(row["name"]),
-        version=str(row["version"]),
-        target=str(row["target"]).strip(),
-        start=float(row["start"]),
-        duration=float(row["duration"]),
-        metadata_after=None if metadata is None else float(metadata),
-        features=tuple(map(str, row["features"])),
-        unblocks=tuple(row["unblocked_units"]),
-        unblocks_by_metadata=tuple(row["unblocked_rmeta_units"]),
+        key=key(row["i"]),
+        name=plain_text(str(row["name"]), LONGEST_NAME),
+        version=plain_text(str(row["version"]), LONGEST_NAME),
+        target=plain_text(str(row["target"]), LONGEST_NAME),
+        start=seconds(row["start"]),
+        duration=seconds(row["duration"]),
+        metadata_after=None if metadata is None else seconds(metadata),
+        features=tuple(plain_text(str(name), LONGEST_NAME) for name in row["features"][:MOST_FEATURES]),
+        unblocks=tuple(map(key, row["unblocked_units"])),
+        unblocks_by_metadata=tuple(map(key, row["unblocked_rmeta_units"])),
     )
+
+
+def key(value: Any) -> int:
+    """Raises ValueError for what is no number of a unit."""
+    found = int(value)
+    if not 0 <= found < 2**53:
+        raise ValueError(f"{value!r:.50} is no number of a unit")
+    return found
+
+
+def seconds(value: Any) -> float:
+    """Raises ValueError for what is no span of time."""
+    found = float(value)
+    if not 0 <= found <= LONGEST_SECONDS:  # false for NaN too
+        raise ValueError(f"{value!r:.50} is no span of time")
+    return found
+
+
+def from_log(lines: Iterable[str]) -> Recording:
+    """From messages that were written to a file. A line may begin with its time in seconds, of any clock; if not all of
+    cargo's do, only what was built is known. Raises NotARecording."""
+    timed: list[tuple[float, str]] = []
+    plain: list[str] = []
+    for line in lines:
+        match = TIMED.match(line)
+        if match:
+            timed.append((float(match[1]), match[2]))
+        else:
+            plain.append(line)
+    if timed and not any(message_in(line) for line in plain):
+        begin = timed[0][0]
+        return from_messages((max(0.0, at - begin), line) for at, line in timed)
+    texts = [*plain, *(line for _, line in timed)]
+    return replace(from_messages((0.0, text) for text in texts), has_times=False)
 
 
 def from_messages(lines: Iterable[tuple[float, str]]) -> Recording:
@@ -58,13 +140,15 @@ def from_messages(lines: Iterable[tuple[float, str]]) -> Recording:
         if message.get("fresh"):
             fresh += 1
             continue
-        name, version = package_in(str(message.get("package_id", "")))
+        if len(units) == MOST_UNITS:
+            raise NotARecording(f"More than {MOST_UNITS} units were built, and no more are read.")
+        name, version = package_in(plain_text(str(message.get("package_id", "")), 2 * LONGEST_NAME))
         target = target_in(message)
         units.append(Unit(len(units), name, version, target, start=before, duration=max(0.0, at - before)))
         before = at
     if not (units or fresh or finished):
         raise NotARecording("There is no message of cargo in it: run the build with --message-format=json.")
-    return Recording(tuple(units), fresh=fresh)
+    return Recording(tuple(units), fresh=fresh, has_graph=False)
 
 
 def message_in(line: str) -> dict[str, Any]:
@@ -73,7 +157,7 @@ def message_in(line: str) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -90,8 +174,11 @@ def package_in(identity: str) -> tuple[str, str]:
 def target_in(message: dict[str, Any]) -> str:
     if message["reason"] == "build-script-executed":
         return "build-script (run)"
-    target = message.get("target") or {}
-    kind = "".join((target.get("kind") or ["lib"])[:1])
+    target = message.get("target")
+    if not isinstance(target, dict):
+        return ""
+    kinds = target.get("kind")
+    kind = str(kinds[0]) if isinstance(kinds, list) and kinds else "lib"
     if kind == "custom-build":
         return "build-script"
-    return "" if "lib" in kind else f"{kind} {target.get('name', '')}".strip()
+    return "" if "lib" in kind else plain_text(f"{kind} {target.get('name', '')}", LONGEST_NAME)

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from apps.access.models import ApiToken, Membership
 from apps.access.roles import actor_for
 from apps.alerts.models import Alert, Delivery, Destination, Evaluation, Rule, Silence
+from apps.builds.models import Build, BuildDirectory, BuildOptions, LockWait
 from apps.capacity.models import Lease
 from apps.console.admin_site import is_admin
 from apps.console.moment import LONG_TEXTS
@@ -170,6 +171,44 @@ class Workspaces(ReadOnly):
     list_display = ("branch", "state", "repository", "path", "created_at")
     list_filter = ("state",)
     list_select_related = ("repository",)
+
+
+@admin.register(BuildOptions)
+class BuildOptionsRows(ReadOnly):
+    list_display = ("repository", "own_directories", "scheme", "slots")
+    list_select_related = ("repository",)
+
+
+@admin.register(Build)
+class Builds(ReadOnly):
+    list_display = (
+        "who",
+        "tool",
+        "mode",
+        "state",
+        "asked_at",
+        "ended_at",
+        "exit_code",
+        "slot_wait_ms",
+        "lock_wait_ms",
+    )
+    list_filter = ("state", "mode", "tool")
+    search_fields = ("who", "arguments")
+    show_full_result_count = False
+
+
+@admin.register(LockWait)
+class LockWaits(ReadOnly):
+    list_display = ("began_at", "kind", "ms", "build", "holder", "holder_pid", "path")
+    list_filter = ("kind",)
+    list_select_related = ("build", "holder")
+    show_full_result_count = False
+
+
+@admin.register(BuildDirectory)
+class BuildDirectories(ReadOnly):
+    list_display = ("path", "host", "tool", "builds", "size_bytes", "used_at")
+    list_select_related = ("host",)
 
 
 @admin.register(Rule)

@@ -3,6 +3,7 @@
 from apps.console import menu
 from apps.console.agents import fragments as agents
 from apps.console.alerts import fragments as alerts
+from apps.console.builds import fragments as builds
 from apps.console.compare import fragments as compare
 from apps.console.events import fragments as events
 from apps.console.hosts import fragments as hosts
@@ -13,5 +14,18 @@ from apps.console.spending import fragments as spending
 from apps.console.waves import fragments as waves
 from apps.console.yard import fragments as yard
 
-AREAS = (menu, yard, alerts, waves, agents, repositories, hosts, compare, service_levels, spending, events)
+AREAS = (
+    menu,
+    yard,
+    alerts,
+    waves,
+    agents,
+    builds,
+    repositories,
+    hosts,
+    compare,
+    service_levels,
+    spending,
+    events,
+)
 REGIONS: dict[str, Region] = {region.name: region for area in AREAS for region in area.REGIONS}

@@ -11,6 +11,18 @@ def alert(pk: int) -> str:
     return f"/alerts/{pk}/"
 
 
+def build(pk: int) -> str:
+    return f"/builds/{pk}/"
+
+
+def builds_of_agent(pk: int) -> str:
+    return f"{BUILDS}?agent={pk}"
+
+
+def builds_on(host: str) -> str:
+    return f"{BUILDS}?{urlencode({'host': host})}"
+
+
 def wave(label: str) -> str:
     return f"/waves/{label}/"
 
@@ -31,6 +43,9 @@ YARD = "/"
 ALERTS = "/alerts/"
 WAVES = "/waves/"
 AGENTS = "/agents/"
+BUILDS = "/builds/"
+BUILD_WAITS = "/builds/waits/"
+BUILD_DIRECTORIES = "/builds/directories/"
 REPOSITORIES = "/repositories/"
 HOSTS = "/hosts/"
 COMPARE = "/compare/"

@@ -37,6 +37,7 @@ def entries(view: View, moment: Moment) -> list[Entry]:
         alerts(moment),
         Entry("waves", "Waves", links.WAVES, counted(len(moment.open_waves))),
         Entry("agents", "Agents", links.AGENTS, counted(live)),
+        Entry("builds", "Builds", links.BUILDS, counted(moment.builds_under_way)),
         Entry("repositories", "Repositories", links.REPOSITORIES, counted(Repository.objects.count())),
         Entry("hosts", "Hosts", links.HOSTS, counted(ill or len(moment.hosts)), "bad" if ill else ""),
         Entry("compare", "Compare", links.COMPARE),
@@ -61,4 +62,6 @@ def counted(count: int) -> str:
     return str(count) if count else ""
 
 
-REGIONS = (Region("menu", menu, ("at",), frozenset({"agent", "wave", "host", "repository", "alert"})),)
+REGIONS = (
+    Region("menu", menu, ("at",), frozenset({"agent", "wave", "host", "repository", "alert", "build"})),
+)

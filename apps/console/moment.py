@@ -14,6 +14,7 @@ from django.db.models import Count, Q, QuerySet
 
 from apps.alerts.models import Alert
 from apps.alerts.queries import for_a_person, last_evaluation
+from apps.builds.models import Build, BuildState, HostSlots
 from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
 from apps.fleet.domain.spending import Spending
@@ -106,6 +107,15 @@ class Moment:
     @cached_property
     def hosts(self) -> list[Host]:
         return list(Host.objects.order_by("name"))
+
+    @cached_property
+    def builds_under_way(self) -> int:
+        return Build.objects.filter(state=BuildState.RUNNING).count()
+
+    @cached_property
+    def build_slots(self) -> dict[int, int]:
+        """How many builds each host lets run at once, by its number; of those that have said."""
+        return dict(HostSlots.objects.values_list("host_id", "slots"))
 
     @cached_property
     def alerts(self) -> list[Alert]:

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from apps.access.exceptions import NotAllowed
 from apps.access.roles import actor_for, require
 from apps.alerts.exceptions import AlertRefused
+from apps.builds.exceptions import RecordingRefused
 from apps.console.catalogue import REGIONS
 from apps.console.moment import Moment
 from apps.console.regions import DEFAULT_WINDOW, PARAMETERS, WINDOW_WORDS, Fragment, View
@@ -20,7 +21,7 @@ from apps.fleet.exceptions import AgentRefused
 from apps.waves.exceptions import WaveRefused
 from apps.workspaces.exceptions import RepositoryRefused
 
-REFUSALS = (AgentRefused, AlertRefused, WaveRefused, RepositoryRefused)
+REFUSALS = (AgentRefused, AlertRefused, WaveRefused, RepositoryRefused, RecordingRefused)
 CONFLICT = 409
 FORBIDDEN = 403
 

@@ -12,6 +12,7 @@ AREAS = (
         "alerts",
         "waves",
         "agents",
+        "builds",
         "repositories",
         "hosts",
         "compare",

@@ -8,6 +8,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from apps.alerts.evaluate import evaluate_alerts
 from apps.builds.base_actions import keep_bases
+from apps.builds.sizes import measure_build_directories
 from apps.capacity import leases
 from apps.scheduler.tidy import tidy
 from apps.waves.advance import advance_open_waves
@@ -22,6 +23,7 @@ STEPS: tuple[Callable[[datetime], None], ...] = (
     resume_clones,
     keep_bases,
     evaluate_alerts,
+    measure_build_directories,
     tidy,
 )
 

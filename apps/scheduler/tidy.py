@@ -6,6 +6,7 @@ from datetime import datetime
 
 from apps.access.actions import forget_expired_links, forget_expired_sessions
 from apps.alerts.actions.tidy import forget_old_alerts
+from apps.builds.actions import forget_old_builds
 from apps.capacity import leases
 from apps.events.actions import forget_old_events
 from apps.fleet.actions.tidy import remove_old_runs
@@ -47,6 +48,10 @@ def old_alerts(now: datetime) -> bool:
     return forget_old_alerts(now=now, limit=AT_A_TIME) == AT_A_TIME
 
 
+def old_builds(now: datetime) -> bool:
+    return forget_old_builds(now=now, limit=AT_A_TIME) == AT_A_TIME
+
+
 def old_runs(now: datetime) -> bool:
     return remove_old_runs(limit=RUNS_AT_A_TIME) == RUNS_AT_A_TIME
 
@@ -59,4 +64,4 @@ def sessions(now: datetime) -> bool:
     return forget_expired_sessions(now=now, limit=AT_A_TIME) == AT_A_TIME
 
 
-PARTS: tuple[Part, ...] = (old_events, old_alerts, old_runs, sign_in_links, sessions)
+PARTS: tuple[Part, ...] = (old_events, old_alerts, old_builds, old_runs, sign_in_links, sessions)

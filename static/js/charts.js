@@ -46,11 +46,21 @@ function highest(chart) {
   return Math.max(0, ...data.times.map((_, index) => series.reduce((sum, values) => sum + (values[index] || 0), 0)));
 }
 
+// Bars stand around their times, so the axis reaches further than these.
+function start() {
+  return data.from ?? data.times[0];
+}
+
+function end() {
+  return data.to ?? data.times[data.times.length - 1];
+}
+
 function traces(chart) {
   const series = chart.stacked || chart.lines;
   const names = Object.keys(series);
   const paint = colours(names);
   const x = data.times.map(localTime);
+  if (chart.bars) return names.map((name) => ({ type: "bar", name, x, y: series[name], marker: { color: paint[name] } }));
   return names.map((name) => ({
     type: "scatter",
     mode: chart.stacked ? "lines" : "lines+markers",
@@ -82,12 +92,14 @@ function layout(chart, top, unit, width) {
     height: HEIGHT,
     margin: MARGIN,
     showlegend: false,
+    barmode: "stack",
+    bargap: 0.15,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "inherit", size: 11, color: quiet },
     xaxis: {
       type: "date",
-      range: [localTime(data.times[0]), localTime(data.times[data.times.length - 1])],
+      range: [localTime(start()), localTime(end())],
       // Labels with seconds are wide, and two alike say nothing.
       nticks: width < 260 ? 3 : width < 420 ? 4 : 6,
       tickangle: 0,
@@ -180,8 +192,7 @@ function cross(figure) {
   line.hidden = hovered === null || figure.classList.contains("no-data");
   if (line.hidden) return;
   const width = plot.clientWidth - MARGIN.l - MARGIN.r;
-  const first = data.times[0];
-  const share = (data.times[hovered] - first) / (data.times[data.times.length - 1] - first);
+  const share = (data.times[hovered] - start()) / (end() - start());
   line.style.left = `${plot.offsetLeft + MARGIN.l + share * width}px`;
   const time = localTime(data.times[hovered]);
   line.dataset.time = span() <= DAY ? time.slice(11, 19) : time.slice(5, 16).replace("T", " ");
@@ -197,8 +208,7 @@ function point(event) {
 }
 
 function nearest(share) {
-  const first = data.times[0];
-  const wanted = first + share * (data.times[data.times.length - 1] - first);
+  const wanted = start() + share * (end() - start());
   let best = 0;
   data.times.forEach((at, index) => {
     if (Math.abs(at - wanted) < Math.abs(data.times[best] - wanted)) best = index;

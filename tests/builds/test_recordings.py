@@ -6,11 +6,18 @@ import time
 
 import pytest
 
-from apps.builds.domain.analysis import critical_path
-from apps.builds.domain.units import Graph
+from apps.builds.domain.analysis import analyse, critical_path
+from apps.builds.domain.units import Graph, Recording, Unit
 from apps.builds.recordings import NotARecording, from_messages, from_timings, package_in
 
 from .crates import make_crates, write
+
+
+def unit_page(**more) -> str:
+    row = {"i": 0, "name": "x", "version": "1", "target": "", "start": 0, "duration": 1, "features": []}
+    row |= {"unblocked_units": [], "unblocked_rmeta_units": [], "sections": None} | more
+    return f"const UNIT_DATA = {json.dumps([row])};\n"
+
 
 CHAIN = {"base": [], "middle": ["base"], "app": ["middle"], "apart": []}
 
@@ -90,6 +97,17 @@ def test_a_log_without_messages_is_refused(lines):
         ("const UNIT_DATA = [{];", "isn't what cargo"),
         ('const UNIT_DATA = [{"i": 1}];', "isn't what cargo"),
         ("const UNIT_DATA = 5;", "isn't what cargo"),
+        ("const UNIT_DATA = [", "isn't what cargo"),
+        ("const UNIT_DATA = " + "[" * 100_000, "isn't what cargo"),
+        (unit_page(i=10**30), "isn't what cargo"),
+        (unit_page(i=-1), "isn't what cargo"),
+        (unit_page(duration=1e300), "isn't what cargo"),
+        (unit_page(duration=10**400), "isn't what cargo"),
+        (unit_page(start=float("inf")), "isn't what cargo"),
+        (unit_page(sections=[1]), "isn't what cargo"),
+        (unit_page(features={}), "isn't what cargo"),
+        ("const UNIT_DATA = \n" * 300_000, "isn't what cargo"),
+        ("const UNIT_DATA = [" + "1," * 20_000 + "1];\n", "at most"),
     ],
 )
 def test_another_page_is_refused(page, said):
@@ -109,3 +127,26 @@ def test_another_page_is_refused(page, said):
 )
 def test_a_package_s_name_and_version_are_read_from_its_id(identity, expected):
     assert package_in(identity) == expected
+
+
+def test_names_are_cut_and_cleaned():
+    (unit,) = from_timings(unit_page(name="x\ud800\x1b[31m" * 1000, features=["f" * 9000] * 900)).units
+
+    assert len(unit.name) == 200
+    assert not {"\x1b", "\ud800"} & set(unit.name)
+    assert (len(unit.features), len(unit.features[0])) == (100, 200)
+
+
+@pytest.mark.parametrize("target", [None, 5, "x", {}, {"kind": 5}, {"kind": []}, {"kind": [5], "name": 5}])
+def test_messages_of_another_form_are_read_as_far_as_they_go(target):
+    line = json.dumps({"reason": "compiler-artifact", "package_id": 7, "target": target})
+
+    assert len(from_messages([(1.0, line), (2.0, "{" * 9), (3.0, '{"a":' * 90_000)]).units) == 1
+
+
+def test_many_crates_in_two_versions_are_analysed_at_once():
+    units = tuple(Unit(number, f"x{number // 2}", str(number % 2), duration=1.0) for number in range(20_000))
+
+    found = analyse(Recording(units), cores=1)
+
+    assert len(found.duplicates) == 10_000

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from apps.console import consumer
 from apps.console.access import views as access_views
 from apps.console.access.attempts import ADDRESS_LIMIT, LIMIT, Brake
 from apps.console.agents import rows
+from apps.console.builds import waits
 from apps.console.spending import fragments as spending
 from apps.console.spending.renewed import Renewed
 from apps.events.domain.actor import Role
@@ -29,6 +31,8 @@ def _of_this_test_alone(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(access_views, "by_address", Brake("address", ADDRESS_LIMIT))
     monkeypatch.setattr(consumer, "pusher", None)
     monkeypatch.setattr(spending, "used", Renewed(spending.look_up))
+    for window in waits.seen:
+        monkeypatch.setitem(waits.seen, window, Renewed(partial(waits.look_up, window)))
     rows._rendered.clear()
 
 

@@ -8,9 +8,13 @@ from django.test import Client
 from django.urls import get_resolver
 
 from apps.alerts.models import Silence
+from apps.builds.actions import keep_recording
+from apps.builds.domain.units import Recording
+from apps.builds.models import Source
 from tests.factories import (
     make_agent,
     make_alert,
+    make_build,
     make_destination,
     make_event,
     make_host,
@@ -29,7 +33,7 @@ ACTIONS["agent-do"] = ["pause", "resume", "stop", "kill", "restart"]
 ACTIONS["alert-do"] = ["acknowledge", "resolve", "silence-1h", "silence-8h"]
 ACTIONS["alert-rule-do"] = ["edit", "on", "off", "remove", "silence"]
 ACTIONS["alert-destination-do"] = ["test", "on", "off", "remove"]
-ACTIONS |= {"alert-rule-new": ["new"], "alert-silence-end": ["end"]}
+ACTIONS |= {"alert-rule-new": ["new"], "alert-silence-end": ["end"], "build-record": ["record"]}
 FORMS = ["/waves/new/", "/waves/new/plan", "/repositories/"]
 
 
@@ -63,6 +67,8 @@ def _rows(db):
     make_event()
     alert = make_alert("slow", pk=PK)
     make_destination(pk=PK)
+    build = make_build(pk=PK)
+    keep_recording(build=build, recording=Recording(()), source=Source.TIMINGS, now=now())
     until = now() + timedelta(hours=1)
     Silence.objects.create(pk=PK, rule=alert.rule, begun_by="ada", begun_at=now(), until=until)
 
@@ -77,6 +83,8 @@ def test_it_knows_all_addresses():
         "wave-new",
         "agents",
         "agent",
+        "builds",
+        "build",
         "repositories",
         "hosts",
         "service-levels",
@@ -84,7 +92,7 @@ def test_it_knows_all_addresses():
         "alerts",
         "alert",
     } <= names
-    assert len(DEEDS) == 27
+    assert len(DEEDS) == 28
 
 
 @pytest.mark.parametrize(("name", "route"), PAGES)
@@ -175,7 +183,7 @@ def test_it_shows_a_person_without_a_role_nothing(name, route):
 
 
 @pytest.mark.parametrize(
-    "path", ["/agents/999/", "/waves/w999/", "/live/nothing/", "/live/agent_head/?pk=999"]
+    "path", ["/agents/999/", "/builds/999/", "/waves/w999/", "/live/nothing/", "/live/agent_head/?pk=999"]
 )
 def test_it_answers_404_for_what_isnt_there(operator, path):
     response = operator.get(path)

@@ -7,9 +7,12 @@ import pytest
 
 from tests.factories import (
     make_alert,
+    make_build,
+    make_build_directory,
     make_destination,
     make_event,
     make_host,
+    make_lock_wait,
     make_member,
     make_repository,
     make_wave,
@@ -24,6 +27,10 @@ PAGES = [
     "/waves/new/",
     "/agents/",
     "/agents/9000001/",
+    "/builds/",
+    "/builds/9000001/",
+    "/builds/waits/",
+    "/builds/directories/",
     "/repositories/",
     "/hosts/",
     "/service-levels/",
@@ -49,6 +56,10 @@ def test_it_has_no_link_that_leads_nowhere(admin):
     make_alert("stuck-wave", pk=9_000_003, subject_id=wave.pk, subject=wave.label)
     make_alert("disk", pk=9_000_004, subject_id=agent.host_id, subject="local")
     make_destination()
+    build = make_build(agent, pk=9_000_001)
+    make_lock_wait(build, holder=make_build(agent))
+    make_lock_wait(make_build(agent), holder=build)
+    make_build_directory(agent)
     for topic, pk, subject in (
         ("agent", agent.pk, agent.name),
         ("wave", wave.pk, "w1"),

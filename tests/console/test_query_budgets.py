@@ -7,12 +7,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.alerts.models import Silence
-from apps.waves.models import WaveState
+from apps.waves.models import Wave, WaveState
 from tests.factories import (
     make_alert,
+    make_build,
+    make_build_directory,
     make_destination,
     make_event,
     make_host,
+    make_lock_wait,
     make_member,
     make_repository,
     make_rule,
@@ -32,6 +35,10 @@ LISTS = [
     "/agents/?sort=cost",
     "/compare/?by=role",
     "/spending/",
+    "/builds/",
+    "/builds/?wave=w1&state=passed",
+    "/builds/waits/",
+    "/builds/directories/",
     "/repositories/",
     "/hosts/",
     "/service-levels/",
@@ -41,7 +48,7 @@ LISTS = [
     "/alerts/silences/",
     "/alerts/destinations/",
 ]
-PAGES = [*LISTS, "/alerts/9000001/", "/alerts/rules/", "/agents/1/", "/waves/new/"]
+PAGES = [*LISTS, "/alerts/9000001/", "/alerts/rules/", "/builds/9000001/", "/agents/1/", "/waves/new/"]
 ADMIN = [
     f"/admin/{name}/"
     for name in (
@@ -55,11 +62,15 @@ ADMIN = [
         "alerts/delivery",
         "alerts/rule",
         "workspaces/workspace",
+        "builds/build",
+        "builds/lockwait",
+        "builds/builddirectory",
     )
 ]
 REGIONS = ["/live/wave_head/?wave=w1", "/live/wave_agents/?wave=w1", "/live/waves_table/"]
+APIS = ["/api/v1/agents", "/api/v1/builds", "/api/v1/build-directories", "/builds/9000001/"]
 SHOW_THEM = {"/waves/w1/"}  # a wave's own page; what it renders again each tick is among REGIONS
-MOST = 25
+MOST = 26
 LONG_TEXTS = ('"fleet_agent"."prompt"', '"waves_wave"."prompt"', '"fleet_agent"."command"')
 
 
@@ -68,9 +79,21 @@ def fill(first: int, waves: int, agents: int) -> None:
         wave = make_wave(f"w{number}", size=agents, step_size=20)
         for _ in range(agents):
             make_member(wave, **({"pk": 1} if number == first == 1 and not wave.members.exists() else {}))
+        fill_builds(wave, number)
         make_wave(f"w{number}00", state=WaveState.DONE)
         make_event(f"w{number} started")
         fill_alerts(number, agents)
+
+
+def fill_builds(wave: Wave, number: int) -> None:
+    """Three for each of the wave's agents, each with a wait for the one before."""
+    before, first = None, {"pk": 9_000_001} if number == 1 else {}
+    for member in wave.members.select_related("agent"):
+        make_build_directory(member.agent)
+        for _ in range(3):
+            build = make_build(member.agent, **first)
+            make_lock_wait(build, holder=before)
+            before, first = build, {}
 
 
 def fill_alerts(number: int, count: int) -> None:
@@ -120,7 +143,7 @@ def test_the_admin_asks_no_more_for_100_agents(admin, page, django_assert_max_nu
         assert admin.get(page).status_code == 200
 
 
-@pytest.mark.parametrize("page", [*sorted({*LISTS} - SHOW_THEM), *REGIONS, *ADMIN, "/api/v1/agents"])
+@pytest.mark.parametrize("page", [*sorted({*LISTS} - SHOW_THEM), *REGIONS, *ADMIN, *APIS])
 def test_lists_leave_long_texts_in_the_database(admin, page):
     make_host()
     fill(1, waves=1, agents=3)

@@ -10,7 +10,17 @@ from apps.console.regions import Fragment, View
 from apps.events.domain.actor import Role
 from apps.fleet.models import Agent, State
 from tests.console.figures import made_up_snapshot, publish
-from tests.factories import make_alert, make_event, make_host, make_member, make_repository, make_wave
+from tests.factories import (
+    make_alert,
+    make_build,
+    make_build_directory,
+    make_event,
+    make_host,
+    make_lock_wait,
+    make_member,
+    make_repository,
+    make_wave,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +45,16 @@ PAGE_REGIONS = {
         "agent_numbers?pk=9000001",
         "agent_charts?pk=9000001",
         "agent_events?pk=9000001",
+        "agent_builds?pk=9000001",
     ],
+    "/builds/": ["menu?at=builds", "builds_numbers", "builds_table"],
+    "/builds/?wave=w1&state=failed&mode=check": [
+        "builds_numbers?wave=w1&mode=check",
+        "builds_table?state=failed&wave=w1&mode=check",
+    ],
+    "/builds/9000001/": ["build_shown?pk=9000001"],
+    "/builds/waits/?window=1h": ["build_wait_chart?window=1h", "build_wait_pairs?window=1h"],
+    "/builds/directories/": ["build_directories"],
     "/repositories/": ["repositories_list"],
     "/hosts/": ["hosts_list"],
     "/service-levels/?window=1m": ["menu?at=levels", "service_levels?window=1m"],
@@ -60,6 +79,8 @@ def _rows(db, redis_server):
     make_wave("w0", state="done", ended_at=datetime.now(UTC))
     make_event()
     make_alert(pk=9_000_001)
+    make_lock_wait(make_build(agents[0], pk=9_000_001, state="failed", exit_code=101))
+    make_build_directory(agents[0])
     for window in (60, 300):
         publish(made_up_snapshot([agent.pk for agent in agents], ["w1"], window=window))
 

@@ -13,12 +13,13 @@ from django.db import connections
 from django.test import Client
 
 from apps.access.models import Membership
+from apps.builds.actions import give_up
 from apps.console import consumer, live
 from apps.events.domain.actor import Role
 from apps.events.hints import publish
 from apps.fleet.models import Agent
 from controlplane.asgi import application
-from tests.factories import make_host, make_member, make_user, make_wave
+from tests.factories import make_build, make_host, make_member, make_user, make_wave, now
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -130,6 +131,27 @@ def test_it_pushes_a_change_after_its_hint(redis_server):
 
         assert 'id="menu"' in first
         assert 'id="yard_waves"' not in pushed
+        await connection.disconnect()
+
+    run(scenario)
+
+
+def test_it_pushes_a_build_that_has_ended(redis_server):
+    cookie = cookie_of()
+    build = make_build(make_member(make_wave("w1")), state="running", ended_at=None, exit_code=None)
+    shown = [f"build_shown?pk={build.pk}", "builds_table?state=open", "menu?at=builds"]
+
+    async def scenario() -> None:
+        connection = socket(cookie)
+        await connection.connect()
+        await connection.send_to(json.dumps({"show": shown}))
+        first = await frame_with(connection, 'id="build_shown"')
+        await sync_to_async(give_up)(builds=[build], now=now())
+
+        pushed = await frame_with(connection, "No build matches the filter")
+
+        assert "under way" in first
+        assert "gone without a word" in pushed
         await connection.disconnect()
 
     run(scenario)

@@ -7,8 +7,9 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "over-the-hills"
@@ -127,7 +128,70 @@ def make_rows(home: Path) -> None:
         make_event(
             f"w1/agent-{number:02d} paused by otto", topic="agent", subject_id=1, subject="w1/agent-01"
         )
+    make_builds(wave)
     make_log(home / "runs" / "1" / "1")
+
+
+def make_builds(wave: Any) -> None:
+    """Builds of the wave's first three agents: the second waits for the first, and the third for both."""
+    from apps.builds.actions import keep_recording
+    from apps.builds.models import HostSlots, Source
+    from tests.factories import make_build, make_build_directory, make_host, make_lock_wait, now
+
+    HostSlots.objects.create(host=make_host(), slots=2, told_at=now())
+    agents = [member.agent for member in wave.members.select_related("agent").order_by("number")[:3]]
+    before = None
+    for number, command in enumerate(["check -p ingest", "test --workspace -- -q", "build --release"] * 4):
+        asked_at, slot = now() - timedelta(seconds=280 - 20 * number), 600.0 * (number % 3)
+        build = make_build(
+            agents[number % 3],
+            pk=number + 1,
+            asked_at=asked_at,
+            began_at=asked_at + timedelta(milliseconds=slot),
+            arguments=command,
+            mode=command.split()[0].replace("build", "release"),
+            slot_wait_ms=slot,
+            lock_wait_ms=900.0,
+        )
+        if slot:
+            make_lock_wait(build, holder=before, kind="build-slot", ms=slot, path="", began_at=asked_at)
+        path = "/home/ada/.cargo/.package-cache"
+        make_lock_wait(build, holder=before, holder_pid=77, kind="package-cache", ms=900, path=path)
+        before = build
+    for state, fields in (
+        ("failed", {"exit_code": 101}),
+        ("killed", {"exit_code": -15}),
+        ("lost", {"exit_code": None, "memory_bytes": None}),
+        ("running", {"ended_at": None, "exit_code": None, "memory_bytes": None}),
+        ("waiting", {"began_at": None, "ended_at": None, "exit_code": None, "memory_bytes": None}),
+    ):
+        make_build(agents[0], state=state, **fields)
+    keep_recording(build=before, recording=a_recording(), source=Source.TIMINGS, now=now())
+    for agent in agents:
+        make_build_directory(
+            agent, size_bytes=3_400_000_000, shared_bytes=2_900_000_000, sized_at=now(), builds=4
+        )
+    make_build_directory(path="/home/ada/work/" + "a-long-name/" * 9 + "target", key="", parts={})
+
+
+def a_recording() -> Any:
+    """Forty crates in four columns; each column's last one holds up the next."""
+    from apps.builds.domain.units import Recording, Unit
+
+    units = [
+        Unit(
+            number,
+            f"crate-of-a-longer-name-{number:02d}",
+            "0.9.0" if number == 7 else "1.0.0",
+            "bin app" if number == 39 else "",
+            start=2.0 * (number // 10),
+            duration=0.4 + 1.6 * (number % 10) / 9,
+            unblocks=(number + 10,) if number % 10 == 9 and number < 30 else (),
+        )
+        for number in range(40)
+    ]
+    again = Unit(40, "crate-of-a-longer-name-07", "1.0.0", start=0.5, duration=1.2)
+    return Recording((*units, again), cpu=tuple((at / 4, 0.5 + (at % 5) / 10) for at in range(32)))
 
 
 def make_checkout(place: Path) -> Path:

@@ -22,9 +22,9 @@ from apps.lib.questions import NoAnswer
 from apps.waves.management.commands.wave import Command as WaveCommand
 from apps.workspaces.management.commands.repository import Command as RepositoryCommand
 from controlplane.api import api
-from tests.factories import make_alert, make_destination, make_rule
+from tests.factories import make_alert, make_build, make_destination, make_rule
 
-ALERT = 9_000_001
+ALERT = BUILD = 9_000_001
 
 WAVE = {"repository": "project", "preset": "command", "agents": 2, "command": ["true"]}
 LIMITS = {"threshold": 90, "resolve_threshold": 80}
@@ -50,6 +50,9 @@ ENDPOINTS = [
     ("GET", "/repositories", None, Role.VIEWER, 200),
     ("POST", "/repositories", {"path_or_url": "/nowhere"}, Role.OPERATOR, 409),
     ("GET", "/repositories/{name}", None, Role.VIEWER, 200),
+    ("GET", "/builds", None, Role.VIEWER, 200),
+    ("GET", "/builds/{pk}", None, Role.VIEWER, 200),
+    ("GET", "/build-directories", None, Role.VIEWER, 200),
     ("GET", "/events", None, Role.VIEWER, 200),
     ("GET", "/figures", None, Role.VIEWER, 200),
     ("GET", "/service-levels", None, Role.VIEWER, 200),
@@ -91,6 +94,7 @@ def wave(waves, redis_server):
     wave = waves.running(agents=3)
     waves.agents(wave).filter(name__endswith="3").update(state=State.FAILED)
     make_alerts()
+    make_build(pk=BUILD)
     return wave
 
 
@@ -119,7 +123,7 @@ def url(path, wave):
     names = {"wave": wave.label, "verb": "stop", "key": "mine"}
     if path.endswith("/reset"):
         names["key"] = "slow"
-    names["pk"] = ALERT if path.startswith("/alerts") else agent.pk
+    names["pk"] = ALERT if path.startswith(("/alerts", "/builds")) else agent.pk
     names["name"] = "local" if path.startswith("/hosts") else "project"
     return "/api/v1" + path.format(**names)
 
@@ -294,6 +298,8 @@ def test_a_token_s_use_is_noted_about_once_a_minute(wave):
         ("DELETE", "/alerts/rules/slow", None, 409, "switch it off instead"),
         ("POST", f"/alerts/{ALERT}/silence", {"seconds": 1}, 409, "from a minute to 30 days"),
         ("GET", "/alerts/4711", None, 404, "no such thing"),
+        ("GET", f"/builds?agent={10**30}", None, 422, "agent: Input should be less"),
+        ("GET", "/builds?wave=%00", None, 422, "wave: String should match"),
         ("GET", "/figures?window=2h", None, 422, "window: Input should be '1m'"),
         ("GET", "/figures?kind=planet", None, 422, "kind: Input should be 'wave'"),
         ("GET", "/figures?subject=planet:mars", None, 422, "subject: String should match"),

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.alerts.evaluate import evaluate_alerts
 from apps.builds.base_actions import keep_bases
+from apps.builds.sizes import measure_build_directories
 from apps.capacity import leases
 from apps.scheduler.loop import LEASE_SECONDS, STEPS, tick
 from apps.scheduler.tidy import tidy
@@ -27,7 +28,8 @@ def test_it_runs_every_step_with_the_time():
 
 
 def test_it_does_what_is_due_of_waves_clones_and_alerts_and_tidies():
-    assert (advance_open_waves, resume_clones, keep_bases, evaluate_alerts, tidy) == STEPS
+    builds = keep_bases, evaluate_alerts, measure_build_directories
+    assert (advance_open_waves, resume_clones, *builds, tidy) == STEPS
 
 
 def test_of_two_one_stands_by_until_the_other_is_gone():

@@ -55,8 +55,16 @@ CARDS: dict[str, Card] = {
         "Agents spend their time waiting for one another: mostly on one build directory or one git reference.",
         (
             Step("See who waits most, and for which kind of lock.", "waiting"),
-            Step("Give agents build directories of their own: share none between workspaces."),
-            Step("Run fewer builds at once than the machine has CPUs.", "waves"),
+            Step("Builds: see who waited for whom, over time and by kind of lock.", "build-waits"),
+            Step(
+                "Build directories: each agent has its own, unless its repository switches that off or a script names "
+                "one.",
+                "build-directories",
+            ),
+            Step(
+                "Build slots: a wait for one means that all cores build. Run fewer agents that build.",
+                "waves",
+            ),
         ),
     ),
     "distribution_variance": Card(

@@ -59,13 +59,14 @@ class Analysis:
 
 
 def analyse(recording: Recording, *, cores: int) -> Analysis:
-    path = critical_path(recording.units)
+    """Without a graph there is no critical path and no parallelism to speak of, and nothing is said about them."""
+    path = critical_path(recording.units) if recording.has_graph else ()
     duplicates = duplicates_in(recording.units)
     return Analysis(
         duration=recording.duration,
         work=recording.work,
         critical_path=path,
-        parallelism=parallelism(recording.units),
+        parallelism=parallelism(recording.units) if recording.has_graph else (),
         slowest=tuple(sorted(recording.units, key=lambda unit: -unit.duration)[:SLOWEST]),
         duplicates=duplicates,
         suggestions=suggestions(recording, path, duplicates, cores=cores),
@@ -117,7 +118,11 @@ def suggestions(
     recording: Recording, path: tuple[Step, ...], duplicates: dict[str, tuple[str, ...]], *, cores: int
 ) -> tuple[Suggestion, ...]:
     found = [*heavy_crates(path), *slow_scripts(path), *copies(recording.units, duplicates, cores=cores)]
-    if recording.duration and recording.work / recording.duration < LOW_PARALLELISM * cores:
+    if (
+        recording.has_graph
+        and recording.duration
+        and recording.work / recording.duration < LOW_PARALLELISM * cores
+    ):
         found.append(
             Suggestion(
                 f"On average {recording.work / recording.duration:.1f} of {cores} cores had work: the critical path is "
@@ -154,13 +159,13 @@ def slow_scripts(path: tuple[Step, ...]) -> list[Suggestion]:
 
 def copies(units: Iterable[Unit], duplicates: dict[str, tuple[str, ...]], *, cores: int) -> list[Suggestion]:
     """The gain is the work of all versions but the dearest, spread over the cores."""
+    work: dict[tuple[str, str], float] = defaultdict(float)
+    for unit in units:
+        work[unit.name, unit.version] += unit.duration
     found = []
     for name, versions in duplicates.items():
-        work = {
-            version: sum(unit.duration for unit in units if (unit.name, unit.version) == (name, version))
-            for version in versions
-        }
-        saves = (sum(work.values()) - max(work.values())) / cores
+        each = [work[name, version] for version in versions]
+        saves = (sum(each) - max(each)) / cores
         found.append(
             Suggestion(
                 f"{name} is built in {len(versions)} versions ({', '.join(versions)}): agree on one", saves

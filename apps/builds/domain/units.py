@@ -40,6 +40,10 @@ class Recording:
     units: tuple[Unit, ...]
     cpu: tuple[tuple[float, float], ...] = ()
     fresh: int | None = None  # units that had nothing to do; None where the source doesn't tell
+    has_graph: bool = (
+        True  # False: begins and dependencies aren't known, each unit counts from the end of the last
+    )
+    has_times: bool = True  # False: only what was built is known
 
     @property
     def duration(self) -> float:

@@ -54,7 +54,7 @@ def agent(request: HttpRequest, pk: int) -> HttpResponse:
     shown = get_object_or_404(Agent, pk=pk)
     regions = (
         *("agent_head", "agent_facts", "agent_numbers"),
-        *("agent_charts", "agent_spending", "agent_events"),
+        *("agent_charts", "agent_spending", "agent_builds", "agent_events"),
     )
     start = epoch_of(request, shown)
     return page(

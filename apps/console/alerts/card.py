@@ -17,6 +17,8 @@ LINKS = {
     "memory": ("Most memory", links.agents_by("memory")),
     "idle": ("Idle agents", f"{links.AGENTS}?state=idle"),
     "input": ("Agents that wait", f"{links.AGENTS}?state=waiting"),
+    "build-waits": ("Who waited for whom", links.BUILD_WAITS),
+    "build-directories": ("Build directories", links.BUILD_DIRECTORIES),
     "waves": ("Waves", links.WAVES),
     "hosts": ("Hosts", links.HOSTS),
 }

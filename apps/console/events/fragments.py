@@ -38,6 +38,8 @@ def href_of(event: Event) -> str:
         return links.agent(event.subject_id)
     if event.topic == "wave" and event.subject:
         return links.wave(event.subject)
+    if event.topic == "build" and event.subject_id:
+        return links.build(event.subject_id)
     if event.topic == "alert" and event.kind in LASTING:
         return links.alert(event.subject_id or 0)
     return {"alert": links.ALERTS, "repository": links.REPOSITORIES, "host": links.HOSTS}.get(event.topic, "")

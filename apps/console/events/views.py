@@ -13,6 +13,7 @@ KINDS = {
     "alert": "Alerts",
     "rule": "Rules of alerts",
     "destination": "Destinations of alerts",
+    "build": "Builds",
     "access": "Access",
 }
 

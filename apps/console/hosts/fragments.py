@@ -1,13 +1,15 @@
 """The live region of the hosts page."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db.models import Count, Q
 from django.template.loader import render_to_string
 
+from apps.builds.models import BuildState
+from apps.builds.queries import open_by_host
 from apps.capacity.limits import configured_limits
-from apps.console import display, groups
+from apps.console import display, groups, links
 from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, Fragment, Region, View
 from apps.console.tiles import Number
@@ -41,15 +43,18 @@ class Card:
     programs: str = ""
     presets_problem: str = ""
     strip: list[Number] = field(default_factory=list)
+    builds: str = ""
+    builds_href: str = ""
 
 
 def hosts_list(view: View, moment: Moment) -> Fragment:
-    counts = counts_by_host()
+    counts, builds = counts_by_host(), builds_by_host(moment.build_slots)
     snapshot, span = moment.snapshot(view.window), WINDOW_WORDS[view.window_word]
     cards = []
     for host in moment.hosts:
         figures = strip_of(groups.group_of(snapshot, "host", host.name), span)
-        cards.append(card_of(host, counts.get(host.pk, {}), moment.now, figures))
+        card = card_of(host, counts.get(host.pk, {}), moment.now, figures)
+        cards.append(replace(card, builds=builds.get(host.pk, ""), builds_href=links.builds_on(host.name)))
     context = {"view": view, "cards": cards, "span": span}
     return Fragment.simple(render_to_string("console/hosts/region.html", context))
 
@@ -70,6 +75,16 @@ def counts_by_host() -> dict[int, dict[str, int]]:
     live, to_start = (Count("pk", filter=Q(state__in=states)) for states in (LIVE, UNSTARTED))
     rows = Agent.objects.order_by().values_list("host_id").annotate(live=live, to_start=to_start)
     return {host: {"live": live, "to start": to_start} for host, live, to_start in rows}
+
+
+def builds_by_host(slots: dict[int, int]) -> dict[int, str]:
+    """As in "2 under way, 1 waits; 2 slots"; no entry where a host never said how many slots it has."""
+    counts = open_by_host()
+    return {
+        host: f"{counts.get(host, {}).get(BuildState.RUNNING, 0)} under way, "
+        f"{counts.get(host, {}).get(BuildState.WAITING, 0)} waiting; {display.plural(count, 'slot')}"
+        for host, count in slots.items()
+    }
 
 
 def card_of(host: Host, counts: dict[str, int], now: datetime, figures: list[Number]) -> Card:
@@ -152,4 +167,4 @@ def pressure_meter(word: str, value: float | None) -> Meter:
     return Meter(f"{word} pressure", f"{value:.1f} % of 10 s", display.share(value, 100.0), tone)
 
 
-REGIONS = (Region("hosts_list", hosts_list, ("window",), frozenset({"host", "agent", "telemetry"})),)
+REGIONS = (Region("hosts_list", hosts_list, ("window",), frozenset({"host", "agent", "telemetry", "build"})),)
