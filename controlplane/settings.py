@@ -176,9 +176,14 @@ STOP_GRACE_SECONDS = env_float("SWARMYARD_STOP_GRACE", 10.0)
 HOST_TICK_SECONDS = env_float("SWARMYARD_HOST_TICK", 1.0)
 CGROUP = env_str("SWARMYARD_CGROUP", "")
 MAX_RESTARTS = env_int("SWARMYARD_MAX_RESTARTS", 3)
-HOST_PARTS = ["apps.builds.recorder.start"]  # called by runhost with its host and the event that ends it
+HOST_PARTS = [
+    "apps.builds.recorder.start",
+    "apps.builds.cache_keeper.start",
+]  # called by runhost with its host and the event that ends it
 
 # Builds
+COMPILER_CACHE_GB = max(0, env_int("SWARMYARD_COMPILER_CACHE_GB", 50))  # on each host; 0: none is used
+COMPILER_CACHE_URL = env_str("SWARMYARD_COMPILER_CACHE_URL", "")  # a Redis that hosts share one in
 BUILD_SLOTS = max(0, env_int("SWARMYARD_BUILD_SLOTS", 0))  # at once on each host; 0: as many as it has cores
 
 # Capacity

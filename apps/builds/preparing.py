@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from apps.builds import places
 from apps.builds.models import BuildOptions
+from apps.builds.sccache import wrapper
 from apps.workspaces.models import Workspace
 
 
@@ -26,6 +27,8 @@ def environment_of(workspace: Workspace, options: BuildOptions) -> dict[str, str
     if options.own_directories:
         environment["SWARMYARD_BUILD_DIRS"] = str(places.directories_of(workspace))
         environment["SWARMYARD_BUILD_SCHEME"] = options.scheme
+    if options.compiler_cache:
+        environment["SWARMYARD_RUSTC_WRAPPER"] = str(wrapper())
     if options.slots:
         environment["SWARMYARD_BUILD_SLOTS"] = str(places.slots())
     return environment
