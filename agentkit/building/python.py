@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TAKES_VALUE = ("-X", "-W", "--check-hash-based-pycs")
 _MODES = {"pytest": "test", "unittest": "test", "mypy": "check"}
 _NOTHING = {
-    "pytest": {"--help", "-h", "--version", "-V", "--collect-only", "--co", "--fixtures", "--markers", "--trace-config"},
+    "pytest": {"--help", "-h", "--version", "-V", "--collect-only", "--co", "--fixtures", "--markers"},
     "mypy": {"--help", "-h", "--version", "-V"},
     "unittest": {"--help", "-h"},
 }  # fmt: skip

@@ -73,7 +73,7 @@ class Report:
 
 
 def as_json(value: object) -> str:
-    """As json.dumps would write it, which takes 3 ms to import. Names of files need not be UTF-8: the rest of one is."""
+    """As json.dumps would write it, which takes 3 ms to import. Names of files need not be UTF-8."""
     if isinstance(value, str):
         return encode_basestring_ascii(os.fsencode(value).decode("utf-8", "replace"))
     if isinstance(value, dict):

@@ -105,7 +105,7 @@ def slowest(found: Sequence[Links]) -> Links | None:
     return max(found, key=lambda links: max(links.seconds.values(), default=0.0), default=None)
 
 
-def cargo(checkout: Path, argv: Sequence[str], more: Mapping[str, str]) -> None:
+def cargo(checkout: Path, argv: Sequence[str], more: dict[str, str]) -> None:
     """Raises BuildFailed."""
     inherited = {name: value for name, value in passed_on(os.environ).items() if name != "RUSTC_WRAPPER"}
     real = shutil.which("cargo", path=inherited.get("PATH", os.defpath))

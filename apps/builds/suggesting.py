@@ -143,12 +143,13 @@ def cranelift_tables(toolchain: Toolchain) -> dict[tuple[str, ...], dict[str, Va
     component = "rustc-codegen-cranelift-preview"
     if not toolchain.is_nightly:
         raise SuggestRefused(
-            f"Cranelift needs a nightly toolchain with {component}, and this repository builds with {toolchain.release}: "
-            "name a nightly one in its rust-toolchain.toml first."
+            f"Cranelift needs a nightly toolchain with {component}, and this repository builds with "
+            f"{toolchain.release}: name a nightly one in its rust-toolchain.toml first."
         )
     if not toolchain.has_cranelift:
         raise SuggestRefused(
-            f"The toolchain {toolchain.release} has no {component}: `rustup component add {component} --toolchain nightly`."
+            f"The toolchain {toolchain.release} has no {component}: "
+            f"`rustup component add {component} --toolchain nightly`."
         )
     return {("unstable",): {"codegen-backend": True}, ("profile", "dev"): {"codegen-backend": "cranelift"}}
 

@@ -11,7 +11,7 @@ from apps.builds.cache_serial import cache_data
 from apps.builds.measuring import BuildFailed
 from apps.builds.models import CompilerCache
 from apps.builds.sccache import CacheBusy, CacheRefused
-from apps.builds.suggesting import AS_IT_IS, SuggestRefused, Suggestion, suggest
+from apps.builds.suggesting import AS_IT_IS, Suggestion, SuggestRefused, suggest
 from apps.builds.toolchains import NoToolchain
 from apps.fleet.models import Host
 from apps.lib.cli import OperatorCommand, table, whole_number
