@@ -9,7 +9,8 @@ from apps.access.roles import shell_actor
 from apps.builds.cache_actions import clear_cache
 from apps.builds.cache_serial import cache_data
 from apps.builds.measuring import BuildFailed
-from apps.builds.models import CompilerCache
+from apps.builds.models import BuildOptions, CompilerCache
+from apps.builds.option_actions import OptionRefused, set_options, words_of
 from apps.builds.sccache import CacheBusy, CacheRefused
 from apps.builds.suggesting import AS_IT_IS, Suggestion, SuggestRefused, suggest
 from apps.builds.toolchains import NoToolchain
@@ -17,6 +18,7 @@ from apps.fleet.models import Host
 from apps.lib.cli import OperatorCommand, table, whole_number
 from apps.lib.questions import NoAnswer
 from apps.workspaces.exceptions import GitFailed, RepositoryRefused
+from apps.workspaces.models import Repository
 from apps.workspaces.queries import find_repository
 
 MB = 1024 * 1024
@@ -25,7 +27,7 @@ SUGGESTING = (SuggestRefused, RepositoryRefused, NoToolchain, BuildFailed, GitFa
 
 class Command(OperatorCommand):
     help = "See to what makes builds fast."
-    refusals = (CacheRefused, CacheBusy, NotAllowed, NoAnswer, *SUGGESTING)
+    refusals = (CacheRefused, CacheBusy, NotAllowed, NoAnswer, OptionRefused, *SUGGESTING)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(required=True, metavar="SUBCOMMAND")
@@ -36,6 +38,11 @@ class Command(OperatorCommand):
         self.subcommand(about, "stats", "How often they are hit, and how large they are.")
         clear = self.subcommand(about, "clear", "Remove what a host keeps.")
         clear.add_argument("--host", default=settings.HOST_NAME, help="its name (%(default)s)")
+        switches = self.subcommand(commands, "options", "See or set what is done for a repository's builds.")
+        switches.add_argument("repository", metavar="REPOSITORY", help="name or path")
+        switches.add_argument(
+            "words", nargs="*", metavar="NAME=on|off", help="for workspaces made from now on"
+        )
         suggestion = self.subcommand(
             commands, "suggest", "Offer a patch that makes a repository build faster."
         )
@@ -77,12 +84,17 @@ class Command(OperatorCommand):
         clear_cache(host=host, actor=shell_actor(), here=name == settings.HOST_NAME)
         return {"host": name}, f"The compiler cache of {name} is cleared."
 
+    def do_options(self, **options: Any) -> tuple[Any, str]:
+        repository = find(options["repository"])
+        words = dict(word.partition("=")[::2] for word in options["words"])
+        if words:
+            row = set_options(repository=repository, words=words, actor=shell_actor())
+        else:
+            row = BuildOptions.objects.filter(repository=repository).first() or BuildOptions()
+        return words_of(row), table(("OPTION", ""), [*words_of(row).items()])
+
     def do_suggest(self, **options: Any) -> tuple[Any, str]:
-        repository = find_repository(options["repository"])
-        if repository is None:
-            raise RepositoryRefused(
-                f"There is no repository “{options['repository']}”: `repository list` shows them."
-            )
+        repository = find(options["repository"])
         found = suggest(
             repository,
             measure=options["measure"],
@@ -90,6 +102,13 @@ class Command(OperatorCommand):
             rounds=max(1, options["rounds"]),
         )
         return asdict(found), text_of(found)
+
+
+def find(name_or_path: str) -> Repository:
+    repository = find_repository(name_or_path)
+    if repository is None:
+        raise RepositoryRefused(f"There is no repository “{name_or_path}”: `repository list` shows them.")
+    return repository
 
 
 def text_of(found: Suggestion) -> str:
