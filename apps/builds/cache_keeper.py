@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.builds import sccache
 from apps.builds.cache_actions import record_cache
 from apps.fleet.models import Host
-from apps.lib.process import ProgramMissing
+from apps.lib.process import ProgramMissing, reap_detached
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,20 @@ class CacheKeeper:
     def look(self) -> None:
         """Starts it when it must be, and asks for figures now and then."""
         now = time.monotonic()
-        if now >= self._look_at and (self.program is None or sccache.running() is None):
+        reap_detached()
+        if now >= self._look_at and not self.is_well():
             self.begin()
         if now >= self._figures_at:
             self.tell()
+
+    def is_well(self) -> bool:
+        if self.program is None or sccache.running() is None:
+            return False
+        try:
+            sccache.require_storage()
+        except sccache.CacheRefused:
+            return False
+        return True
 
     def begin(self) -> None:
         try:

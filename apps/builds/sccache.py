@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import redis
 from django.conf import settings
 
 from apps.builds import places
@@ -164,6 +165,17 @@ def storage() -> str:
     return next((name for name in os.environ if name.startswith(remote)), "")
 
 
+def require_storage() -> None:
+    """Raises CacheRefused when the Redis of our setting doesn't answer. sccache itself would wait for it, half a minute
+    for each crate."""
+    if not settings.COMPILER_CACHE_URL:
+        return
+    try:
+        redis.Redis.from_url(settings.COMPILER_CACHE_URL, socket_timeout=2, socket_connect_timeout=2).ping()
+    except (redis.RedisError, ValueError) as error:
+        raise CacheRefused(f"SWARMYARD_COMPILER_CACHE_URL doesn't answer: {error}") from error
+
+
 def server_environment() -> dict[str, str]:
     """The operator's own SCCACHE_ variables win."""
     own = {
@@ -189,11 +201,13 @@ def ensure() -> Program:
     """A server runs as it should, and the wrapper asks it. Raises CacheRefused, with the wrapper gone; CacheBusy."""
     try:
         program = find()
+        require_storage()
         with turn():
             if running(program) is None:
                 start(program)
     except CacheRefused:
         wrapper().unlink(missing_ok=True)
+        stop()
         raise
     write_wrapper(program)
     return program
@@ -322,11 +336,12 @@ def checksum_of(program: Program) -> int:
 
 
 def write_wrapper(program: Program) -> None:
-    """Runs for each crate, so in a shell's own words alone."""
+    """Runs for each crate, so in a shell's own words alone. A server that is gone must not be asked: sccache would
+    start another one, which would be the agent's. One that waits for its parent to hear of its end has no exe."""
     server, at, cache = (shlex.quote(str(path)) for path in (server_file(), socket(), program.path))
     text = f"""#!/bin/sh
 unset {" ".join(_DIFFER)}
-if {{ read -r pid rest <{server} && kill -0 "$pid"; }} 2>/dev/null; then
+if {{ read -r pid rest <{server}; }} 2>/dev/null && [ -e "/proc/$pid/exe" ]; then
   SCCACHE_SERVER_UDS={at} SCCACHE_IGNORE_SERVER_IO_ERROR=1 exec {cache} "$@"
 fi
 exec "$@"
