@@ -29,7 +29,7 @@ class CompilerCacheOut(Schema):
     looked_at: datetime
 
 
-@compiler_caches.get("/", response=list[CompilerCacheOut])
+@compiler_caches.get("", response=list[CompilerCacheOut])
 def list_caches(request: HttpRequest) -> Any:
     return [cache_data(row) for row in CompilerCache.objects.select_related("host").order_by("host__name")]
 
