@@ -42,6 +42,7 @@ STOP_SECONDS = 5.0
 ASK_SECONDS = 10.0
 IDLE_SECONDS = 3600  # after which its server ends by itself, when no host process is there any more either
 LONGEST_LOG = 2000
+OWN_FAILURE = 2  # its exit code when it failed itself, as when its server went away; rustc has no such
 # Of cargo's variables, those that differ between builds of the same thing: sccache takes each for a part of it. The
 # others belong to the crate, which may read them.
 _DIFFER = (
@@ -146,7 +147,7 @@ def candidates() -> list[str]:
 
 
 def wrapper() -> Path:
-    """What stands in front of rustc while there is a server; the file isn't there when none can be had."""
+    """What stands in front of rustc while there is a server; the file isn't there before there was one."""
     return places.compiler_cache() / "rustc-cached"
 
 
@@ -198,7 +199,7 @@ def socket() -> Path:
 
 
 def ensure() -> Program:
-    """A server runs as it should, and the wrapper asks it. Raises CacheRefused, with the wrapper gone; CacheBusy."""
+    """A server runs as it should, and the wrapper asks it. Raises CacheRefused when there is none then, CacheBusy."""
     try:
         program = find()
         require_storage()
@@ -206,7 +207,6 @@ def ensure() -> Program:
             if running(program) is None:
                 start(program)
     except CacheRefused:
-        wrapper().unlink(missing_ok=True)
         stop()
         raise
     write_wrapper(program)
@@ -337,12 +337,15 @@ def checksum_of(program: Program) -> int:
 
 def write_wrapper(program: Program) -> None:
     """Runs for each crate, so in a shell's own words alone. A server that is gone must not be asked: sccache would
-    start another one, which would be the agent's. One that waits for its parent to hear of its end has no exe."""
+    start another one, which would be the agent's. One that waits for its parent to hear of its end has no exe. Once it
+    is there it stays, with or without a server: cargo, in the middle of a build, must find it for the next crate."""
     server, at, cache = (shlex.quote(str(path)) for path in (server_file(), socket(), program.path))
     text = f"""#!/bin/sh
 unset {" ".join(_DIFFER)}
 if {{ read -r pid rest <{server}; }} 2>/dev/null && [ -e "/proc/$pid/exe" ]; then
-  SCCACHE_SERVER_UDS={at} SCCACHE_IGNORE_SERVER_IO_ERROR=1 exec {cache} "$@"
+  SCCACHE_SERVER_UDS={at} SCCACHE_IGNORE_SERVER_IO_ERROR=1 {cache} "$@"
+  code=$?
+  [ $code -eq {OWN_FAILURE} ] || exit $code
 fi
 exec "$@"
 """.encode()

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from apps.builds import suggesting
 from apps.builds.domain.toml_patch import CantPatch, patched
 from apps.builds.measuring import Links
-from apps.builds.toolchains import Linker, Toolchain, toolchain_of
+from apps.builds.toolchains import Linker, NoToolchain, Toolchain, toolchain_of
 from apps.workspaces.models import Repository
 from tests.builds.crates import make_crates
 
@@ -146,7 +146,7 @@ def test_a_broken_toolchain_file_is_told_of(repository, tmp_path):
     (tmp_path / "crates" / "rust-toolchain.toml").write_text("[toolchain\n")
     commit(tmp_path / "crates")
 
-    with pytest.raises(suggesting.NoToolchain, match="error"):
+    with pytest.raises(NoToolchain, match="error"):
         suggest(repository)
 
 
