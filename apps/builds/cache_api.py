@@ -3,7 +3,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 
 from apps.access.api_auth import actor_of
 from apps.builds.cache_actions import clear_cache
@@ -29,12 +29,12 @@ class CompilerCacheOut(Schema):
     looked_at: datetime
 
 
-@compiler_caches.get("", response=list[CompilerCacheOut])
+@compiler_caches.get("", response=list[CompilerCacheOut], summary="List compiler caches of hosts")
 def list_caches(request: HttpRequest) -> Any:
     return [cache_data(row) for row in CompilerCache.objects.select_related("host").order_by("host__name")]
 
 
-@compiler_caches.post("/{host}/clear", response={204: None})
-def clear(request: HttpRequest, host: str) -> tuple[int, None]:
+@compiler_caches.post("/{host}/clear", response={204: None}, summary="Empty a host's compiler cache")
+def clear(request: HttpRequest, host: str) -> Any:
     clear_cache(host=get_object_or_404(Host, name=host), actor=actor_of(request))
-    return 204, None
+    return Status(204, None)
