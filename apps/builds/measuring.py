@@ -94,15 +94,15 @@ def link_times(checkout: Path, toolchain: Toolchain, linkers: Sequence[Linker]) 
     more = {variable: str(place / "linker"), "CARGO_TARGET_DIR": str(place / "linked")}
     cargo(checkout, ["build", "--tests", "--jobs", "1"], more)
     found = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    return slowest([Links(each["program"], medians(each["seconds"])) for each in found])
+    return slowest([Links(each["program"], medians(each["seconds"])) for each in found], linkers[0])
 
 
 def medians(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in seconds.items() if times}
 
 
-def slowest(found: Sequence[Links]) -> Links | None:
-    return max(found, key=lambda links: max(links.seconds.values(), default=0.0), default=None)
+def slowest(found: Sequence[Links], own: Linker) -> Links | None:
+    return max(found, key=lambda links: links.seconds.get(own.name, 0.0), default=None)
 
 
 def cargo(checkout: Path, argv: Sequence[str], more: dict[str, str]) -> None:

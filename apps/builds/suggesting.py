@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.builds import measuring
-from apps.builds.domain.toml_patch import CantPatch, Value, patched, table_in
+from apps.builds.domain.toml_patch import CantPatch, Value, patched, table_in, toml
 from apps.builds.toolchains import Linker, Toolchain, linkers, toolchain_of
 from apps.workspaces.models import Repository
 
@@ -15,6 +15,7 @@ WORTH_SECONDS = (
     0.1  # a linker must win as much for each program, as another one makes everything be compiled anew
 )
 WORTH_SHARE = 0.9
+PAYS_SHARE = 0.95  # a setting of a profile: it changes nothing but debug info
 MB = 1024 * 1024
 LARGEST_FILE = 1_000_000
 
@@ -79,13 +80,16 @@ def suggest(repository: Repository, *, measure: bool, cranelift: bool, rounds: i
         settings = [setting for setting in SETTINGS if not is_set(manifest, setting)]
         if measure and settings:
             found.arms = measuring.compare(checkout, arms_of(settings), rounds=rounds)
+            idle = [setting for setting in settings if not pays(setting, found.arms)]
+            found.notes += [f"{setting.name} = {toml(setting.value)} gains nothing here." for setting in idle]
+            settings = [setting for setting in settings if setting not in idle]
         config = {**linker_tables(found, checkout, toolchain, measure=measure)}
         if cranelift:
             config |= cranelift_tables(toolchain)
         profiles: dict[tuple[str, ...], dict[str, Value]] = {}
         for setting in settings:
             profiles.setdefault(setting.table, {})[setting.key] = setting.value
-            found.notes.append(f"{setting.name} = {setting.value}: {setting.why}.")
+            found.notes.append(f"{setting.name} = {toml(setting.value)}: {setting.why}.")
         found.patch = "".join(
             difference(checkout, name, wanted, found.notes)
             for name, wanted in (("Cargo.toml", profiles), (config_file(checkout), config))
@@ -99,6 +103,12 @@ def arms_of(settings: Sequence[Setting]) -> dict[str, list[str]]:
     if len(settings) > 1:
         arms[TOGETHER] = [word for setting in settings for word in setting.arguments]
     return arms
+
+
+def pays(setting: Setting, arms: Sequence[measuring.Arm]) -> bool:
+    """Whether it saves enough of time or disk by itself."""
+    before, after = (next(arm for arm in arms if arm.name == name) for name in (AS_IT_IS, setting.name))
+    return after.seconds <= before.seconds * PAYS_SHARE or after.disk_bytes <= before.disk_bytes * PAYS_SHARE
 
 
 def is_set(manifest: str, setting: Setting) -> bool:

@@ -10,7 +10,7 @@ from django.core.management import call_command
 
 from apps.builds import suggesting
 from apps.builds.domain.toml_patch import CantPatch, patched
-from apps.builds.measuring import Links
+from apps.builds.measuring import Arm, Links
 from apps.builds.toolchains import Linker, NoToolchain, Toolchain, toolchain_of
 from apps.workspaces.models import Repository
 from tests.builds.crates import make_crates
@@ -101,6 +101,16 @@ def test_every_linker_that_is_here_links_by_itself(repository):
 
     assert found.links is not None
     assert {"mold", "lld"} <= set(found.links.seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "disk", "pays"), [(10.0, 100, False), (9.4, 100, True), (12.0, 90, True), (9.8, 98, False)]
+)
+def test_a_setting_is_offered_only_when_it_pays(seconds, disk, pays):
+    setting = suggesting.SETTINGS[0]
+    arms = [Arm(suggesting.AS_IT_IS, 10.0, 100), Arm(setting.name, seconds, disk)]
+
+    assert suggesting.pays(setting, arms) == pays
 
 
 @pytest.mark.parametrize(
