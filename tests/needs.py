@@ -68,7 +68,7 @@ def _sccache() -> str | None:
     from apps.builds import sccache
 
     try:
-        sccache.find()
+        sccache.installed()
     except sccache.CacheRefused as error:
         return str(error)
     return None

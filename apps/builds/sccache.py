@@ -118,9 +118,14 @@ class _Said(msgspec.Struct):
 
 
 def find() -> Program:
-    """The first one that is new enough, on PATH or beside our Python. Raises CacheRefused."""
+    """Raises CacheRefused."""
     if not settings.COMPILER_CACHE_GB:
         raise CacheRefused("switched off by SWARMYARD_COMPILER_CACHE_GB=0")
+    return installed()
+
+
+def installed() -> Program:
+    """The first one that is new enough, on PATH or beside our Python. Raises CacheRefused."""
     old = ""
     for path in candidates():
         try:

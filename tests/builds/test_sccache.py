@@ -23,10 +23,11 @@ pytestmark = [pytest.mark.needs("cargo"), pytest.mark.needs("sccache")]
 
 
 @pytest.fixture
-def cache(home, monkeypatch):
+def cache(home, settings, monkeypatch):
     """Its server ends with the test."""
     for name in [name for name in os.environ if name.startswith("SCCACHE_")]:
         monkeypatch.delenv(name)
+    settings.COMPILER_CACHE_GB = 50
     yield sccache
     sccache.stop()
 
@@ -322,7 +323,8 @@ def is_server(process) -> bool:
     return procfs.environment(process).get("SCCACHE_SERVER_UDS", "").startswith(str(places.compiler_cache()))
 
 
-def test_without_one_it_says_so(home, monkeypatch):
+def test_without_one_it_says_so(home, settings, monkeypatch):
+    settings.COMPILER_CACHE_GB = 50
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("sys.executable", "/nowhere/python")
 
