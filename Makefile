@@ -58,7 +58,7 @@ format: dev ## Rewrite code and templates in the project's style
 check: lint test ## Both of the above
 
 bench: dev ## Run the benchmarks (ARGS=--quick for a short run)
-	for bench in spawn sustained dashboard telemetry fanout; do $(BIN)/python bench/$$bench.py $(ARGS) || exit 1; done
+	for bench in spawn sustained dashboard telemetry fanout shim; do $(BIN)/python bench/$$bench.py $(ARGS) || exit 1; done
 
 clean: ## Remove the virtual environment and caches; the home (var/) stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -17,10 +17,13 @@ yard: talk to the Swarmyard that started you.
   yard report KIND --ms N        report one operation of N milliseconds and wait until it is recorded
        [--outcome ok|error] [--wait-ms N] [--note TEXT]
   yard time KIND -- COMMAND…     run the command, report its duration and outcome, end with its exit code
+  yard cargo ARGUMENTS…          build, with a build directory of your own and a slot among all builds of this machine;
+                                 also pytest, mypy, python -m pytest, npm, tsc. On a shell of your own, AGENT_ID says
+                                 who you are: AGENT_ID=a1 yard cargo check
 
 A KIND is a short name such as build, test or search: a-z 0-9 _ . : -
 Exit codes: 0 done, 1 refused or not recorded, 2 wrong usage. `time` ends as its command did, or with 127 when
-the command can't be run.
+the command can't be run. A build tool ends as it does without yard.
 """
 PATIENCE = 5.0  # seconds to wait for the gateway
 PATIENCE_AFTER_COMMAND = 2.0  # an agent waits for its own command, not for telemetry
@@ -36,12 +39,15 @@ _ENVIRONMENT = {
 def main(argv: list[str]) -> int:
     find_agentkit()
     from agentkit.arguments import Usage
+    from agentkit.building.tools import TOOLS
 
     commands = {"status": status, "report": report, "time": time_command}
     if not argv or argv[0] in ("--help", "-h", "help"):
         print(HELP, end="")
         return 0 if argv else 2
     try:
+        if argv[0] in TOOLS:
+            return build(argv[0], argv[1:])
         return commands.get(argv[0], unknown)(argv[1:])
     except Usage as problem:
         complain(f"{problem}. See yard --help.")
@@ -51,7 +57,17 @@ def main(argv: list[str]) -> int:
 def unknown(argv: list[str]) -> int:
     from agentkit.arguments import Usage
 
-    raise Usage("The commands are status, report and time")
+    raise Usage("The commands are status, report, time, cargo and other build tools")
+
+
+def build(tool: str, argv: list[str]) -> int:
+    from agentkit.arguments import Usage
+    from agentkit.building.by_hand import NoName, run
+
+    try:
+        return run(tool, argv)
+    except NoName as problem:
+        raise Usage(str(problem)) from problem
 
 
 def status(argv: list[str]) -> int:

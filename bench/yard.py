@@ -30,6 +30,7 @@ class Yard:
             **{name: value for name, value in os.environ.items() if not name.startswith("SWARMYARD_")},
             "SWARMYARD_HOME": str(self.home),
             "SWARMYARD_MIN_FREE_DISK_MB": "500",
+            "SWARMYARD_COMPILER_CACHE_GB": "0",  # its server would outlive this yard
         }
         self.link = ""
 

@@ -13,6 +13,8 @@ from apps.access.exceptions import NotAllowed
 from apps.alerts.api import router as alerts
 from apps.alerts.exceptions import AlertRefused
 from apps.builds.api import builds, directories
+from apps.builds.cache_api import compiler_caches
+from apps.builds.sccache import CacheBusy, CacheRefused
 from apps.events.api import router as events
 from apps.fleet.api import agents, hosts, spending
 from apps.fleet.exceptions import AgentRefused
@@ -43,6 +45,7 @@ api.add_router("/builds", builds)
 api.add_router("/build-directories", directories)
 api.add_router("/alerts", alerts)
 api.add_router("/events", events)
+api.add_router("/compiler-caches", compiler_caches)
 api.add_router("/figures", figures)
 api.add_router("/service-levels", service_levels)
 
@@ -50,7 +53,7 @@ SIGN_IN = (
     "Sign in with an account that has a role, or send an API token of yours (`manage.py apitoken make`): "
     "`Authorization: Bearer TOKEN`."
 )
-REFUSALS = (AgentRefused, AlertRefused, WaveRefused, RepositoryRefused)
+REFUSALS = (AgentRefused, AlertRefused, WaveRefused, RepositoryRefused, CacheRefused, CacheBusy)
 STATUS = {NotAllowed: 403, **dict.fromkeys(REFUSALS, 409), NoAnswer: 503}
 
 

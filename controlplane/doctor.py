@@ -12,6 +12,10 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from apps.builds import sccache
+from apps.builds.models import BuildOptions
+from apps.builds.option_actions import switched_off
+from apps.builds.toolchains import NoToolchain, linkers, toolchain_of
 from apps.capacity.domain.admission import MB
 from apps.fleet import cgroup, launcher, view
 from apps.fleet.domain.health import Health
@@ -197,6 +201,47 @@ def check_preset(preset: Preset, hosts: list[Host]) -> Finding:
     return Finding(f"preset {preset.name}", "ok", f"{presence.path} on {presence.where}")
 
 
+def check_slots() -> Finding:
+    limit = settings.BUILD_SLOTS or max(1, int(procfs.cpu_topology().usable or 1))
+    return Finding("build slots", "ok", f"{limit} builds at once; half of them while memory is short")
+
+
+def check_compiler_cache() -> Finding:
+    try:
+        program = sccache.find()
+    except sccache.CacheRefused as error:
+        hint = "Release builds and first builds compile all of it: `pip install sccache` brings it."
+        return Finding("compiler cache", "note", str(error), hint)
+    where = sccache.storage() or f"{settings.COMPILER_CACHE_GB} GB at most"
+    running = "runs" if sccache.running() else "its server is started by runhost"
+    return Finding("compiler cache", "ok", f"sccache {program.version}, {where}, {running}")
+
+
+def check_linkers() -> Finding:
+    try:
+        toolchain = toolchain_of(settings.SWARMYARD_HOME)
+    except (NoToolchain, OSError) as error:
+        return Finding("linkers", "note", f"not known: {error}", "Only agents that build Rust need one.")
+    names = [linker.name for linker in linkers(toolchain)[1:]]
+    return Finding(
+        "linkers", "ok", f"{', '.join(names) or 'none'}; `builds suggest --measure` tells the fastest"
+    )
+
+
+def check_build_options() -> list[Finding]:
+    """Repositories for which something is switched off."""
+    try:
+        rows = list(BuildOptions.objects.select_related("repository").order_by("repository__name"))
+    except DatabaseError:
+        return []
+    hint = "`builds options REPOSITORY NAME=on` switches it on again."
+    return [
+        Finding(f"builds of {row.repository.name}", "note", f"switched off: {', '.join(off)}", hint)
+        for row in rows
+        if (off := switched_off(row))
+    ]
+
+
 CHECKS: tuple[Callable[[], Finding | list[Finding]], ...] = (
     check_python,
     check_git,
@@ -207,6 +252,10 @@ CHECKS: tuple[Callable[[], Finding | list[Finding]], ...] = (
     check_bind,
     check_hosts,
     check_cargo,
+    check_slots,
+    check_compiler_cache,
+    check_linkers,
+    check_build_options,
     check_pressure,
     check_limits,
     check_same_path,

@@ -177,12 +177,18 @@ HOST_TICK_SECONDS = env_float("SWARMYARD_HOST_TICK", 1.0)
 CGROUP = env_str("SWARMYARD_CGROUP", "")
 MAX_RESTARTS = env_int("SWARMYARD_MAX_RESTARTS", 3)
 # Called by runhost with its host and the event that ends it.
-HOST_PARTS = ["apps.builds.recorder.start", "apps.builds.base_keeper.start"]
+HOST_PARTS = [
+    "apps.builds.recorder.start",
+    "apps.builds.base_keeper.start",
+    "apps.builds.cache_keeper.start",
+]
 
 # Builds
 SAME_PATH = env_bool("SWARMYARD_SAME_PATH", True)  # where mount namespaces work
 BASE_TIMEOUT_SECONDS = max(10, env_int("SWARMYARD_BASE_TIMEOUT", 1_800))
 BASE_WAIT_SECONDS = env_float("SWARMYARD_BASE_WAIT", 10.0)  # of new agents for a base that is being built
+COMPILER_CACHE_GB = max(0, env_int("SWARMYARD_COMPILER_CACHE_GB", 50))  # on each host; 0: none is used
+COMPILER_CACHE_URL = env_str("SWARMYARD_COMPILER_CACHE_URL", "")  # a Redis that hosts share one in
 BUILD_SLOTS = max(0, env_int("SWARMYARD_BUILD_SLOTS", 0))  # at once on each host; 0: as many as it has cores
 
 # Capacity

@@ -12,4 +12,5 @@ if OWNER not in os.environ:
         del os.environ[name]
     home = tempfile.mkdtemp(prefix="yard-tests-")
     os.environ |= {OWNER: str(os.getpid()), "SWARMYARD_HOME": home}
+    os.environ["SWARMYARD_COMPILER_CACHE_GB"] = "0"  # its server would outlive every host process of a test
     atexit.register(shutil.rmtree, home, ignore_errors=True)

@@ -64,8 +64,19 @@ def _mounts() -> str | None:
     return None if own_mounts() else "nothing can be mounted here (unshare -rm)"
 
 
+def _sccache() -> str | None:
+    from apps.builds import sccache
+
+    try:
+        sccache.installed()
+    except sccache.CacheRefused as error:
+        return str(error)
+    return None
+
+
 CHECKS: dict[str, Callable[[], str | None]] = {
     "chromium": _chromium,
     "postgresql": _postgresql,
     "mounts": _mounts,
+    "sccache": _sccache,
 }

@@ -51,10 +51,33 @@ def choose_directory(plan: Plan, root: str, argv: list[str], rest: list[str]) ->
 
 
 def choose_wrapper(plan: Plan, wrapper: str) -> None:
+    """Not where the directory is warm: what a developer compiles again and again, rustc does incrementally, and no
+    cache can hold that."""
     if own := plan.environment.get("RUSTC_WRAPPER") or plan.environment.get("CARGO_BUILD_RUSTC_WRAPPER"):
         plan.note(f"RUSTC_WRAPPER is set, so {own} is used")
-    else:
+    elif (
+        (plan.mode == "release" or is_cold(plan))
+        and os.access(wrapper, os.X_OK)
+        and not configured_wrapper(plan)
+    ):
         plan.environment["RUSTC_WRAPPER"] = wrapper
+
+
+def is_cold(plan: Plan) -> bool:
+    return plan.is_build and not os.path.isdir(os.path.join(plan.directory, "debug"))  # noqa: PTH112, PTH118
+
+
+def configured_wrapper(plan: Plan) -> bool:
+    """Whether one of cargo's own files names a wrapper, which a variable of ours would beat."""
+    home = plan.environment.get("CARGO_HOME") or os.path.join(plan.environment.get("HOME", "/"), ".cargo")  # noqa: PTH118
+    names = ("config.toml", "config")
+    files = [os.path.join(home, name) for name in names]  # noqa: PTH118
+    place = os.getcwd()  # noqa: PTH109
+    while True:
+        files += [os.path.join(place, ".cargo", name) for name in names]  # noqa: PTH118
+        if place == os.path.dirname(place):  # noqa: PTH120
+            return any(b"rustc-wrapper" in keys.contents(file) for file in files)
+        place = os.path.dirname(place)  # noqa: PTH120
 
 
 def command_of(argv: list[str]) -> tuple[str, list[str]]:

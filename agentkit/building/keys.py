@@ -4,6 +4,9 @@ One directory for each set of things that make cargo compile all of it again: wi
 would throw away what the other made. The lean scheme keeps toolchains and compiler flags apart, as cargo keeps target
 triples, profiles and features apart itself. The strict one has a directory for each lock file, mode and set of features
 as well: bumping one dependency then begins with nothing.
+
+Either way another checkout than the agent's own, wherever it lies, has its own: cargo tells files of a workspace by
+their paths inside of it, and would take those of one for the other's.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ def parts_of(
         "toolchain": toolchain_of(argv, environment, cwd),
         "flags": " ".join(environment[name] for name in _FLAGS if environment.get(name)),
     }
+    if other := other_checkout(argv, environment, cwd):
+        parts["checkout"] = other
     if scheme == STRICT:
         lock = found_upward(cwd, ("Cargo.lock",))
         parts |= {
@@ -47,6 +52,39 @@ def parts_of(
             "lock": f"{zlib.crc32(contents(lock)):08x}" if lock else "",
         }
     return parts
+
+
+def other_checkout(argv: list[str], environment: Mapping[str, str], cwd: str) -> str:
+    """Where the command builds, when that isn't the workspace of the agent; empty for that."""
+    own = environment.get("SWARMYARD_WORKSPACE")
+    if not own:
+        return ""
+    place = checkout_of(place_of(argv, cwd))
+    return "" if place == os.path.realpath(own) else place
+
+
+def place_of(argv: list[str], cwd: str) -> str:
+    """The directory whose package the command is about, as far as its arguments tell."""
+    place = cwd
+    for directory in values_of(argv, "-C"):
+        place = os.path.join(place, directory)  # noqa: PTH118
+    for manifest in values_of(argv, "--manifest-path")[-1:]:
+        place = os.path.dirname(os.path.join(place, manifest))  # noqa: PTH118, PTH120
+    return os.path.realpath(place)
+
+
+def checkout_of(place: str) -> str:
+    """The nearest directory from `place` upward that git knows, else the outermost with a Cargo.toml, else `place`."""
+    outermost, here = place, place
+    while True:
+        if os.path.lexists(os.path.join(here, ".git")):  # noqa: PTH118
+            return here
+        if os.path.exists(os.path.join(here, "Cargo.toml")):  # noqa: PTH110, PTH118
+            outermost = here
+        above = os.path.dirname(here)  # noqa: PTH120
+        if above == here:
+            return outermost
+        here = above
 
 
 def toolchain_of(argv: list[str], environment: Mapping[str, str], cwd: str) -> str:

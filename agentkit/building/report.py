@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from _json import encode_basestring_ascii
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,12 +64,23 @@ class Report:
         try:
             fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
-                os.write(fd, json.dumps(self.fields).encode())
+                os.write(fd, as_json(self.fields).encode())
             finally:
                 os.close(fd)
             os.rename(path + ".new", path)  # noqa: PTH104
         except OSError:
             self._is_broken = True
+
+
+def as_json(value: object) -> str:
+    """As json.dumps would write it, which takes 3 ms to import. Names of files need not be UTF-8."""
+    if isinstance(value, str):
+        return encode_basestring_ascii(os.fsencode(value).decode("utf-8", "replace"))
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{as_json(name)}: {as_json(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_json, value)) + "]"
+    return "null" if value is None else repr(value)
 
 
 def start_ticks() -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import signal
 import sys
 import time
 
@@ -15,7 +14,11 @@ from agentkit.building.slots import Ticket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+
     from agentkit.building.plan import Plan
+else:
+    import _signal as signal  # see shim.py
 
 PATIENCE = 1.0  # seconds of waiting for a slot that aren't worth a word
 LOOK = 0.1  # seconds between two looks whether `cargo run` has come to its program

@@ -30,6 +30,9 @@ class BuildOptions(models.Model):
     base_commands = models.TextField(
         blank=True, help_text="what the base is built with, a cargo command a line; empty for the usual ones"
     )
+    compiler_cache = models.BooleanField(
+        default=True, help_text="release builds and first builds ask their host's compiler cache"
+    )
 
     class Meta:
         verbose_name_plural = "build options"
@@ -220,3 +223,30 @@ class HostSlots(models.Model):
 
     def __str__(self) -> str:
         return f"{self.slots} on {self.host}"
+
+
+class CompilerCache(models.Model):
+    """A host's sccache, as it was found last. Counts begin anew when its server does."""
+
+    host = models.OneToOneField(Host, on_delete=models.CASCADE, related_name="compiler_cache")
+    problem = models.CharField(max_length=500, blank=True, help_text="why it isn't used; empty when it is")
+    version = models.CharField(max_length=40, blank=True)
+    location = models.CharField(max_length=500, blank=True)
+    hits = models.BigIntegerField(default=0)
+    misses = models.BigIntegerField(default=0)
+    errors = models.BigIntegerField(default=0)
+    reasons = models.JSONField(
+        default=dict, help_text="compilations that it couldn't cache, by what it says why"
+    )
+    size_bytes = models.BigIntegerField(null=True, help_text="null where the storage doesn't tell")
+    most_bytes = models.BigIntegerField(null=True)
+    looked_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"compiler cache of {self.host}"
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """Of what could be cached, 0 to 1; None before anything was asked."""
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from apps.builds import places
 from apps.builds.models import BuildOptions
+from apps.builds.sccache import wrapper
 from apps.builds.views import built_at
 from apps.workspaces.models import Workspace
 
@@ -40,6 +41,8 @@ def environment_of(directories: Path, options: BuildOptions) -> dict[str, str]:
     if options.own_directories:
         environment["SWARMYARD_BUILD_DIRS"] = str(directories)
         environment["SWARMYARD_BUILD_SCHEME"] = options.scheme
+    if options.compiler_cache:
+        environment["SWARMYARD_RUSTC_WRAPPER"] = str(wrapper())
     if options.slots:
         environment["SWARMYARD_BUILD_SLOTS"] = str(places.slots())
     return environment

@@ -209,6 +209,21 @@ HOST_PRESSURE = define(
     "resource",
 )
 
+# Compiler caches
+CACHE_UP = define("compiler_cache_up", "gauge", "1 when the host has a compiler cache that works.", "host")
+CACHE_HITS = define(
+    "compiler_cache_hits_total",
+    "counter",
+    "Crates that came from the cache, since its server started.",
+    "host",
+)
+CACHE_MISSES = define("compiler_cache_misses_total", "counter", "Crates that it hadn't.", "host")
+CACHE_ERRORS = define("compiler_cache_errors_total", "counter", "Reads and writes of it that failed.", "host")
+CACHE_PASSED = define(
+    "compiler_cache_passed_total", "counter", "Compilations that it can't hold, by why.", "host", "reason"
+)
+CACHE_SIZE = define("compiler_cache_size_bytes", "gauge", "What it holds, where its storage tells.", "host")
+
 # Waves, workspaces, jobs, events
 WAVES = define("waves", "gauge", "Waves by state, ended ones too.", "state")
 WAVE_AGENTS = define("wave_agents", "gauge", "Agents of an open wave by outcome.", "wave", "outcome")

@@ -3,7 +3,17 @@
 from datetime import datetime
 
 from apps.exposition.page import Page
-from apps.exposition.sources import agents, hosts, jobs, spending, telemetry, waves, web, yard
+from apps.exposition.sources import (
+    agents,
+    compiler_caches,
+    hosts,
+    jobs,
+    spending,
+    telemetry,
+    waves,
+    web,
+    yard,
+)
 
 
 def scrape(now: datetime) -> Page:
@@ -14,6 +24,7 @@ def scrape(now: datetime) -> Page:
     spending.collect(page, labels)
     spending.collect_models(page, labels)
     host_names = hosts.collect(page, now)
+    compiler_caches.collect(page, now)
     agents.collect(page, telemetry.fresh_figures(state), now)
     yard.collect(page, now)
     if state is not None:  # Redis away: it is waited for once

@@ -47,6 +47,8 @@ ENDPOINTS = [
     ("POST", "/agents/{pk}/{verb}", None, Role.OPERATOR, 200),
     ("GET", "/hosts", None, Role.VIEWER, 200),
     ("POST", "/hosts/{name}/drain", {"draining": True}, Role.OPERATOR, 200),
+    ("GET", "/compiler-caches", None, Role.VIEWER, 200),
+    ("POST", "/compiler-caches/{host}/clear", None, Role.OPERATOR, 204),
     ("GET", "/repositories", None, Role.VIEWER, 200),
     ("POST", "/repositories", {"path_or_url": "/nowhere"}, Role.OPERATOR, 409),
     ("GET", "/repositories/{name}", None, Role.VIEWER, 200),
@@ -120,7 +122,7 @@ def token_of(role, **options):
 
 def url(path, wave):
     agent = wave.members.first().agent
-    names = {"wave": wave.label, "verb": "stop", "key": "mine"}
+    names = {"host": "local", "wave": wave.label, "verb": "stop", "key": "mine"}
     if path.endswith("/reset"):
         names["key"] = "slow"
     names["pk"] = ALERT if path.startswith(("/alerts", "/builds")) else agent.pk

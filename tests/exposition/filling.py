@@ -4,6 +4,11 @@ import random
 import time
 from datetime import timedelta
 
+from django.utils import timezone
+
+from apps.builds.cache_actions import record_cache
+from apps.builds.sccache import Figures, Program
+from apps.fleet.models import Host
 from apps.lib.redis import connection
 from apps.telemetry import actions
 from apps.telemetry.actions import Mark
@@ -36,7 +41,19 @@ def fill(agents: int = 3, *, waves: int = 1) -> list[int]:
         make_event(f"w{number} started")
         report(*made[-agents:], wave=wave.label)
         measure(made[-1], **{"tokens.input": 1_000.0, "tokens.output": 40.0, "cost_usd": 0.5})
+    cache_crates()
     return made
+
+
+def cache_crates() -> None:
+    for host in Host.objects.all():
+        record_cache(
+            host=host,
+            problem="",
+            program=Program("/bin/sccache", "0.16.0"),
+            figures=Figures(30, 10, 1, {"crate-type": 4}, "here", 5_000_000, 50_000_000),
+            now=timezone.now(),
+        )
 
 
 def measure(agent: int, model: str = "claude-opus", **amounts: float) -> None:

@@ -10,7 +10,7 @@ from tests.factories import make_event, make_host, make_member, make_wave, now
 
 pytestmark = pytest.mark.django_db
 
-MOST = 20
+MOST = 21
 LONG_TEXTS = ('"prompt"', '"command"', '"equipment"')
 
 

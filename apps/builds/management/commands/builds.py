@@ -16,20 +16,21 @@ from apps.builds.analysis_report import (
 )
 from apps.builds.domain.analysis import analyse
 from apps.builds.domain.units import Recording
+from apps.builds.management.tuning import TuningCommands
 from apps.builds.models import Build
 from apps.builds.queries import BuildFilter, builds_of
 from apps.builds.recordings import LONGEST, NotARecording, decoded, from_messages, read
 from apps.builds.serial import build_data
 from apps.lib import procfs
-from apps.lib.cli import OperatorCommand, table, whole_number
+from apps.lib.cli import table, whole_number
 from apps.lib.regular import read_regular
 
 STDIN = "-"
 
 
-class Command(OperatorCommand):
-    help = "See builds, and where their time went."
-    refusals = (NotARecording,)
+class Command(TuningCommands):
+    help = "See builds, where their time went, and to what makes them fast."
+    refusals = (NotARecording, *TuningCommands.refusals)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         commands = parser.add_subparsers(required=True, metavar="SUBCOMMAND")
@@ -50,6 +51,7 @@ class Command(OperatorCommand):
             "come, or the number of a build that has a recording",
         )
         analyze.add_argument("--cores", type=whole_number, help="of the machine that built (this one's)")
+        self.add_tuning(commands)
 
     def do_list(self, **options: Any) -> tuple[Any, str]:
         chosen = BuildFilter(wave=options["wave"], state=options["state"])

@@ -1,0 +1,141 @@
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+
+from apps.access.exceptions import NotAllowed
+from apps.access.roles import shell_actor
+from apps.builds.cache_actions import clear_cache
+from apps.builds.cache_serial import cache_data
+from apps.builds.measuring import BuildFailed
+from apps.builds.models import BuildOptions, CompilerCache
+from apps.builds.option_actions import OptionRefused, set_options, words_of
+from apps.builds.sccache import CacheBusy, CacheRefused
+from apps.builds.suggesting import AS_IT_IS, Suggestion, SuggestRefused, suggest
+from apps.builds.toolchains import NoToolchain
+from apps.fleet.models import Host
+from apps.lib.cli import OperatorCommand, table, whole_number
+from apps.lib.questions import NoAnswer
+from apps.workspaces.exceptions import GitFailed, RepositoryRefused
+from apps.workspaces.models import Repository
+from apps.workspaces.queries import find_repository
+
+MB = 1024 * 1024
+SUGGESTING = (SuggestRefused, RepositoryRefused, NoToolchain, BuildFailed, GitFailed)
+
+
+class TuningCommands(OperatorCommand):
+    """Of `builds`: what makes them fast, and how that is switched."""
+
+    refusals: tuple[type[Exception], ...] = (
+        CacheRefused,
+        CacheBusy,
+        NotAllowed,
+        NoAnswer,
+        OptionRefused,
+        *SUGGESTING,
+    )
+
+    def add_tuning(self, commands: Any) -> None:
+        """`commands`: the subparsers of `builds`."""
+        cache = commands.add_parser(
+            "cache", help="Compiler caches of hosts.", description="Compiler caches of hosts."
+        )
+        about = cache.add_subparsers(required=True, metavar="SUBCOMMAND")
+        self.subcommand(about, "stats", "How often they are hit, and how large they are.")
+        clear = self.subcommand(about, "clear", "Remove what a host keeps.")
+        clear.add_argument("--host", default=settings.HOST_NAME, help="its name (%(default)s)")
+        switches = self.subcommand(commands, "options", "See or set what is done for a repository's builds.")
+        switches.add_argument("repository", metavar="REPOSITORY", help="name or path")
+        switches.add_argument(
+            "words", nargs="*", metavar="NAME=on|off", help="for workspaces made from now on"
+        )
+        suggestion = self.subcommand(
+            commands, "suggest", "Offer a patch that makes a repository build faster."
+        )
+        suggestion.add_argument("repository", metavar="REPOSITORY", help="name or path")
+        suggestion.add_argument(
+            "--measure", action="store_true", help="build it with and without; takes a while"
+        )
+        suggestion.add_argument(
+            "--rounds", type=whole_number, default=3, help="builds of each kind (%(default)s)"
+        )
+        suggestion.add_argument(
+            "--cranelift", action="store_true", help="dev builds by Cranelift, on nightly"
+        )
+
+    def do_stats(self, **options: Any) -> tuple[Any, str]:
+        rows = list(CompilerCache.objects.select_related("host").order_by("host__name"))
+        if not rows:
+            return [], "No host has told of a compiler cache yet: `runhost` does."
+        lines = [
+            (
+                row.host.name,
+                row.problem or f"sccache {row.version}",
+                "" if row.hit_ratio is None else f"{row.hit_ratio:.0%}",
+                row.hits,
+                row.misses,
+                row.errors,
+                "" if row.size_bytes is None else f"{row.size_bytes // MB} MB",
+            )
+            for row in rows
+        ]
+        head = ("HOST", "CACHE", "HIT", "HITS", "MISSES", "ERRORS", "SIZE")
+        return [cache_data(row) for row in rows], table(head, lines)
+
+    def do_clear(self, **options: Any) -> tuple[Any, str]:
+        name = options["host"]
+        host = Host.objects.filter(name=name).first()
+        if host is None:
+            raise CacheRefused(f"There is no host “{name}”.")
+        clear_cache(host=host, actor=shell_actor(), here=name == settings.HOST_NAME)
+        return {"host": name}, f"The compiler cache of {name} is cleared."
+
+    def do_options(self, **options: Any) -> tuple[Any, str]:
+        repository = find(options["repository"])
+        words = dict(word.partition("=")[::2] for word in options["words"])
+        if words:
+            row = set_options(repository=repository, words=words, actor=shell_actor())
+        else:
+            row = BuildOptions.objects.filter(repository=repository).first() or BuildOptions()
+        return words_of(row), table(("OPTION", ""), [*words_of(row).items()])
+
+    def do_suggest(self, **options: Any) -> tuple[Any, str]:
+        repository = find(options["repository"])
+        found = suggest(
+            repository,
+            measure=options["measure"],
+            cranelift=options["cranelift"],
+            rounds=max(1, options["rounds"]),
+        )
+        return asdict(found), text_of(found)
+
+
+def find(name_or_path: str) -> Repository:
+    repository = find_repository(name_or_path)
+    if repository is None:
+        raise RepositoryRefused(f"There is no repository “{name_or_path}”: `repository list` shows them.")
+    return repository
+
+
+def text_of(found: Suggestion) -> str:
+    """The patch last, as it is what one may pass on to `git apply`; lines before it begin with #."""
+    lines = [*found.notes]
+    if found.arms:
+        before = next(arm for arm in found.arms if arm.name == AS_IT_IS)
+        rows = [
+            (
+                arm.name,
+                f"{arm.seconds:.2f} s",
+                f"{arm.seconds / before.seconds:.2f}",
+                f"{arm.disk_bytes // MB} MB",
+                f"{arm.disk_bytes / max(1, before.disk_bytes):.2f}",
+            )
+            for arm in found.arms
+        ]
+        lines += ["", *table(("CLEAN DEV BUILD", "TIME", "", "DISK", ""), rows).splitlines()]
+    if found.links:
+        links = [(name, f"{seconds * 1000:.0f} ms") for name, seconds in found.links.seconds.items()]
+        lines += ["", *table((f"LINKING {found.links.program}", "TIME"), links).splitlines()]
+    text = "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    return text + (found.patch or "# Nothing to change.\n")
