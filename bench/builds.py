@@ -1,4 +1,5 @@
-"""What a warm start is worth: agents' first builds, their first edits, and eight agents that edit and build at once.
+"""What a warm start and directories of one's own are worth: agents' first builds, their first edits, and agents that
+edit and build at once: in warm directories against cold ones, and against one that they share.
 
 On a generated workspace of path dependencies, or a clone of the repository given (which must build offline). Cold: an
 empty build directory for each agent. Both arms go through the shim, so both have the build slots of the machine; they
@@ -14,6 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from contention import contention
 from report import Figure, machine, median, say, show
 from rust_workspace import make_workspace
 from warm_yard import BuildingAgent, WarmYard, finish, set_up
@@ -40,6 +42,10 @@ def main() -> None:
         say(f"base built in {yard.build_base():.1f} s")
         rounds, agents = (1, 2) if chosen.quick else (3, 8)
         figures = first_builds(yard, rounds) + swarms(yard, agents, 1 if chosen.quick else 2)
+        counts = [2] if chosen.quick else [2, 4, 8]
+        figures += contention(
+            yard, BUILD, files_to_edit(yard.source, agents), counts, 1 if chosen.quick else 2
+        )
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     show("builds", where, figures, as_json=chosen.json)

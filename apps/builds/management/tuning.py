@@ -1,5 +1,5 @@
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 
@@ -27,7 +27,7 @@ SUGGESTING = (SuggestRefused, RepositoryRefused, NoToolchain, BuildFailed, GitFa
 class TuningCommands(OperatorCommand):
     """Of `builds`: what makes them fast, and how that is switched."""
 
-    refusals: tuple[type[Exception], ...] = (
+    refusals: ClassVar[tuple[type[Exception], ...]] = (
         CacheRefused,
         CacheBusy,
         NotAllowed,
