@@ -129,6 +129,7 @@ def without_slots(agent: BuildingAgent) -> BuildingAgent:
 def together(agents: Sequence[BuildingAgent], script: str, paths: Sequence[str], *, salt: str) -> Span:
     for number, agent in enumerate(agents):
         agent.edit(paths[number], zlib.crc32(salt.encode()) + number)
+    slot_waits()  # of what was built before
     with watched() as (locks, memory):
         began = time.monotonic()
         running = [agent.start(script) for agent in agents]
