@@ -47,8 +47,10 @@ class LockWatch:
     def look(self) -> None:
         waiting = read_waiting()
         for wait in waiting:
-            if wait.waiter and (wait.waiter, wait.file) not in self._parties:
-                self._parties[wait.waiter, wait.file] = parties(wait)  # while both are there to be asked
+            known = self._parties.get((wait.waiter, wait.file))
+            if wait.waiter and (known is None or not known.build):
+                # While both are there to be asked; again where one couldn't be, as one that is just starting.
+                self._parties[wait.waiter, wait.file] = parties(wait)
         now = time.monotonic()
         for over in self._waits.reading(now, waiting):
             known = self._parties.pop((over.waiter, over.file))
