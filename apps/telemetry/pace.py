@@ -30,7 +30,11 @@ def say_watched(read_timeout: float) -> None:
 def pace() -> float:
     """Seconds that figures may be late. Raises RedisUnavailable."""
     with typed_errors():
-        return QUICK if connection().exists(WATCHED) else CALM
+        return pace_of(connection().exists(WATCHED))
+
+
+def pace_of(watched: object) -> float:
+    return QUICK if watched else CALM
 
 
 class Pace:
@@ -46,7 +50,7 @@ class Pace:
             while True:
                 try:
                     with typed_errors():
-                        self.seconds = QUICK if await client.exists(WATCHED) else CALM
+                        self.seconds = pace_of(await client.exists(WATCHED))
                 except RedisUnavailable as error:
                     log.debug("who looks can't be told: %s", error)
                 await asyncio.sleep(LOOK_SECONDS)

@@ -3,18 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from django.template.loader import render_to_string
 
 from apps.console import display, links
+from apps.console.freshness import late_since
 from apps.console.moment import Moment
 from apps.console.regions import WINDOW_WORDS, Fragment, Region, View
 from apps.telemetry.domain.service_levels import SHARE, Level, Objective, Verdict, levels
-from apps.telemetry.domain.window import WINDOWS
-from apps.telemetry.snapshot import Snapshot
 
-LATE = timedelta(seconds=10)  # beyond the time at which new figures were due
 PERCENT = 100
 
 SIGNS = {
@@ -107,15 +104,6 @@ def summary(found: Sequence[Level]) -> str:
         return "No data to judge by"
     missed = f"{display.number(counts[Verdict.MISSED])} missed" if counts[Verdict.MISSED] else "none missed"
     return f"{display.number(counts[Verdict.MET])} of {display.number(judged)} met, {missed}"
-
-
-def late_since(snapshot: Snapshot | None, now: datetime) -> datetime | None:
-    """When the figures were taken, if newer ones should be there by now."""
-    if snapshot is None:
-        return None
-    at = datetime.fromtimestamp(snapshot.at, tz=UTC)
-    due = at + timedelta(seconds=WINDOWS[snapshot.window].seldom) + LATE
-    return at if now > due else None
 
 
 REGIONS = (Region("service_levels", service_levels, ("window",), frozenset({"telemetry"})),)

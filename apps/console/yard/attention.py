@@ -12,6 +12,7 @@ from apps.alerts.models import Alert
 from apps.alerts.queries import watch_is_dead
 from apps.console import display, links
 from apps.console.alerts.rows import figure
+from apps.console.freshness import late_since
 from apps.console.moment import Moment
 from apps.fleet.domain.health import Health
 from apps.fleet.models import Agent, Host, State
@@ -24,7 +25,6 @@ SINGLY = 2  # agents of one wave with the same trouble are listed one by one up 
 MAX_AGENTS = 500
 AT_ONCE = 5  # items shown without unfolding
 MAX_ITEMS = 40
-STALE_FIGURES = timedelta(seconds=25)  # those of five minutes come every 15 s while nobody looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +176,8 @@ def repository_items() -> list[Item]:
 
 def figure_items(moment: Moment) -> list[Item]:
     snapshot = moment.snapshot(300)
-    if snapshot is None or not any(moment.totals[state] for state in ("busy", "idle")):
-        return []
-    at = datetime.fromtimestamp(snapshot.at, tz=moment.now.tzinfo)
-    if abs(moment.now - at) < STALE_FIGURES:  # of a moment to come: from before a clock was put back
+    at = late_since(snapshot, moment.now)
+    if at is None or not any(moment.totals[state] for state in ("busy", "idle")):
         return []
     text = "are not renewed: is the telemetry process running?"
     return [Item("figures", "warn", "Figures", links.HOSTS, text, at)]
