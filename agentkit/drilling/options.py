@@ -20,6 +20,7 @@ drill: a scripted agent that edits, builds and commits in the current directory,
   --overlap P      share of edits in files that all agents share, 0 to 1 (default 0)
   --seed TEXT      same seed, same agent name, same repository: same edits (default 0)
   --timeout S      end a build that takes longer (default 600)
+  --check COMMAND  a quick check between edit and build, split as a shell splits words
   --build COMMAND  the build or test command as one argument, split as a shell splits words
   --report FILE    write the summary there too
   -- COMMAND…      the build or test command as it is; no shell reads it
@@ -38,12 +39,23 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "seed": str,
     "timeout": amount,
     "build": str,
+    "check": str,
     "report": str,
 }
 
 
 class Options:
-    __slots__ = ("command", "fail_rate", "operations", "overlap", "report", "seed", "think_ms", "timeout")
+    __slots__ = (
+        "check",
+        "command",
+        "fail_rate",
+        "operations",
+        "overlap",
+        "report",
+        "seed",
+        "think_ms",
+        "timeout",
+    )
 
     def __init__(
         self,
@@ -56,6 +68,7 @@ class Options:
         timeout: float = 600.0,
         report: str = "",
         command: Sequence[str] = (),
+        check: Sequence[str] = (),
     ) -> None:
         self.operations = operations
         self.think_ms = think_ms
@@ -65,6 +78,7 @@ class Options:
         self.timeout = timeout
         self.report = report
         self.command = list(command)
+        self.check = list(check)
 
 
 def read_options(argv: Sequence[str]) -> Options:
@@ -75,16 +89,21 @@ def read_options(argv: Sequence[str]) -> Options:
     build = found.options.pop("build", "")
     if build and found.command:
         raise Usage("Give the command once, as --build or behind --")
-    command = split(build) if build else found.command
+    command = split("build", build) if build else found.command
+    check = split("check", found.options.pop("check", ""))
     return Options(
-        command=command, **{name.replace("-", "_"): value for name, value in found.options.items()}
+        command=command,
+        check=check,
+        **{name.replace("-", "_"): value for name, value in found.options.items()},
     )
 
 
-def split(command: str) -> list[str]:
+def split(option: str, command: str) -> list[str]:
+    if not command:
+        return []
     import shlex  # 4 ms, for this option alone
 
     try:
         return shlex.split(command)
     except ValueError as error:
-        raise Usage(f"--build {command}: {error}") from error
+        raise Usage(f"--{option} {command}: {error}") from error

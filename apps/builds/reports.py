@@ -83,6 +83,11 @@ class ReportBox:
         else:
             self._known[found.name] = found.changed_at
 
+    def tells_end(self, name: str) -> bool:
+        """Whether there is a report that the build has ended, read already or not."""
+        report = self._read(name)
+        return report is not None and report.ended_at is not None
+
     def remove(self, name: str) -> None:
         (self.directory / name).unlink(missing_ok=True)
         self._known.pop(name, None)

@@ -1,8 +1,11 @@
 """The repository that the demo's agents work on: a small library of unit conversions, in Python and in Rust."""
 
+import shutil
 from pathlib import Path
 
-from apps.lib.process import check
+from apps.lib.process import check, run
+
+from . import rust
 
 # quantity -> unit -> how many of the first unit one of it is
 QUANTITIES: dict[str, dict[str, float]] = {
@@ -61,16 +64,20 @@ def files() -> dict[str, str]:
         "README.md": readme(),
         "measures/__init__.py": '"""Conversions between units of measure."""\n',
         "tests/__init__.py": "",
-        "rust/Cargo.toml": '[package]\nname = "measures"\nversion = "0.1.0"\nedition = "2021"\n',
-        "rust/src/lib.rs": "//! Conversions between units of measure.\n\n"
-        + "".join(f"pub mod {quantity};\n" for quantity in QUANTITIES),
+        ".gitignore": "/target/\n__pycache__/\n",
     }
     for quantity, units in QUANTITIES.items():
         found[f"measures/{quantity}.py"] = python_module(quantity, units)
         found[f"tests/test_{quantity}.py"] = python_test(quantity, units)
-        found[f"rust/src/{quantity}.rs"] = rust_module(quantity, units)
         found[f"docs/{quantity}.md"] = document(quantity, units)
-    return found
+    return found | rust.files(QUANTITIES)
+
+
+def rust_builds(repository: Path) -> bool:
+    """Whether agents can build the Rust half: repositories of older versions have none that cargo finds."""
+    if not shutil.which("cargo") or not (repository / "Cargo.toml").is_file():
+        return False
+    return run(["cargo", "--version"], timeout=30).ok  # rustup's stands also where no toolchain is
 
 
 def readme() -> str:
@@ -99,17 +106,6 @@ def python_test(quantity: str, units: dict[str, float]) -> str:
         f"    def test_it_converts_{second}_to_{first}(self):\n"
         f"        self.assertAlmostEqual({quantity}.{second}_to_{first}(2), {units[second] * 2!r})\n"
     )
-
-
-def rust_module(quantity: str, units: dict[str, float]) -> str:
-    first = next(iter(units))
-    functions = "".join(
-        f"\n/// `value` of the unit {unit} as {first}.\n"
-        f"pub fn {unit}_to_{first}(value: f64) -> f64 {{\n    value * {factor!r}\n}}\n"
-        for unit, factor in units.items()
-        if unit != first
-    )
-    return f"//! Units of {quantity}.\n{functions}"
 
 
 def document(quantity: str, units: dict[str, float]) -> str:

@@ -119,3 +119,32 @@ def test_a_daemon_that_a_build_leaves_behind_does_not_hold_it_up(
     for pid in left:
         os.kill(int(pid), signal.SIGKILL)
     assert len(left) == 1
+
+
+def test_a_check_comes_between_edit_and_build(
+    make_repository: Callable[..., Path], git_home: dict[str, str], gateway: Gateway
+) -> None:
+    arguments = ("--operations", "5", "--check", "sh -c 'echo quick'", "--", "true")
+
+    summary, _ = drill(make_repository(MODULES), connected(git_home, gateway), *arguments)
+
+    assert summary["ok"] == 5
+    assert [sample.kind for sample in gateway.samples] == ["edit", "check", "build", "commit", "read"]
+
+
+def test_a_check_that_no_shell_could_split_is_refused(
+    make_repository: Callable[..., Path], git_home: dict[str, str]
+) -> None:
+    done = start(make_repository(MODULES), git_home, "--check", "echo 'open")
+    assert done.wait(20) == 2
+
+
+def test_waits_of_builds_that_the_host_measures_count_once(
+    make_repository: Callable[..., Path], git_home: dict[str, str], gateway: Gateway
+) -> None:
+    script = "echo '    Blocking waiting for file lock on build directory' >&2; sleep 0.2; echo ' x' >&2"
+    environment = connected(git_home, gateway) | {"SWARMYARD_SHIMS": "/nowhere"}
+
+    drill(make_repository(MODULES), environment, "--operations", "2", "--", "sh", "-c", script)
+
+    assert (gateway.samples[-1].wait_ms, gateway.samples[-1].wait_kind) == (0, "")

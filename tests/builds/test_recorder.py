@@ -133,6 +133,16 @@ def test_one_that_was_killed_with_its_shim_is_given_up(recorder):
     assert not list(recorder.box.directory.glob("0*"))
 
 
+def test_one_that_ended_since_the_last_look_is_not_given_up(recorder):
+    leave(report(pid=2**22 - 1, began_at=1_700_000_000.5))
+    recorder.turn()
+    leave(report(pid=2**22 - 1, began_at=1_700_000_000.5, ended_at=1_700_000_009.0, exit_code=0))
+    recorder.give_up_gone()
+
+    assert recorder.turn() == 0
+    assert Build.objects.get().state == BuildState.PASSED
+
+
 def test_one_that_was_given_up_too_early_comes_to_its_end(recorder):
     leave(report(pid=2**22 - 1, began_at=1_700_000_000.5))
     recorder.turn()

@@ -60,11 +60,11 @@ class Yard:
 
     # The processes
 
-    def start(self, *options):
+    def start(self, *options, command="up"):
         """Returns what it says first."""
         self.lines, heard = [], queue.Queue()
         self.up = subprocess.Popen(
-            self.argv("up", "--port", str(self.port), *options),
+            self.argv(command, "--port", str(self.port), *options),
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,4 +1,5 @@
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -13,12 +14,23 @@ from apps.workspaces.actions import add_repository
 from apps.workspaces.exceptions import RepositoryRefused
 from apps.workspaces.models import Repository
 from apps.workspaces.queries import find_repository
-from controlplane.demo import make_repository
+from controlplane.demo import make_repository, rust_builds
 from controlplane.management.commands import up
 
 # About ten minutes of work for each agent, one operation a second.
 DRILL = ["--operations", "600", "--think-ms", "700", "--overlap", "0.3", "--fail-rate", "0.02"]
-TESTS = ["--", "python3", "-m", "unittest", "-q"]
+PYTHON = ["--", "python3", "-m", "unittest", "-q"]
+RUST = [
+    "--check",
+    "cargo check --quiet --workspace",
+    "--",
+    "cargo",
+    "test",
+    "--quiet",
+    "--workspace",
+    "--lib",
+    "--bins",
+]
 
 
 class Command(up.Command):
@@ -42,7 +54,7 @@ class Command(up.Command):
                 repository=repository.name,
                 preset="drill",
                 agents=self.agents,
-                command=DRILL if self.own else [*DRILL, *TESTS],
+                command=[*DRILL, *([] if self.own else work_in(Path(repository.path)))],
                 title="Demo",
             )
             wave = start_wave(request=request, actor=shell_actor(), now=timezone.now())
@@ -60,3 +72,7 @@ def known_repository(own: str | None) -> Repository:
         if from_before is None:
             raise
         return from_before
+
+
+def work_in(repository: Path) -> list[str]:
+    return RUST if rust_builds(repository) else PYTHON
