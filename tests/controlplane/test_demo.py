@@ -102,6 +102,7 @@ def test_eight_agents_check_and_test_at_once_and_nobody_waits_for_a_build_direct
     assert len(owners) == 8, "each agent has one of its own"
     assert set(owners.values()) == {1}
     assert demo.ask("/builds?state=failed") == []
+    assert not [alert for alert in demo.ask("/alerts") if alert["rule"] == "agent-memory"]
     assert len(seen) > 1, "the page moved without being loaded again"
 
 

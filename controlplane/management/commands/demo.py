@@ -17,6 +17,7 @@ from apps.workspaces.queries import find_repository
 from controlplane.demo import make_repository, rust_builds
 from controlplane.management.commands import up
 
+BUDGET_MB = 250  # of an agent with what it builds
 # About ten minutes of work for each agent, one operation a second.
 DRILL = ["--operations", "600", "--think-ms", "700", "--overlap", "0.3", "--fail-rate", "0.02"]
 PYTHON = ["--", "python3", "-m", "unittest", "-q"]
@@ -56,6 +57,7 @@ class Command(up.Command):
                 agents=self.agents,
                 command=[*DRILL, *([] if self.own else work_in(Path(repository.path)))],
                 title="Demo",
+                memory_budget_mb=BUDGET_MB,
             )
             wave = start_wave(request=request, actor=shell_actor(), now=timezone.now())
         except (RepositoryRefused, WaveRefused) as error:
