@@ -118,7 +118,8 @@ def is_another_program(pid: int) -> bool:
 
 def die_of(number: int) -> None:
     """As the tool did, so that a caller sees the same."""
-    signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    if number != signal.SIGKILL:  # whose way can't be changed, nor asked to be
+        signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
     os.kill(os.getpid(), number)
     sys.exit(128 + number)  # where it couldn't be

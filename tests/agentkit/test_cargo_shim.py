@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,20 @@ def test_it_ends_by_the_signal_that_ended_the_tool(crate, number, whole_group):
     assert process.wait(20) == -number
     until(lambda: not group_members(process.pid))
     assert crate.report()["exit_code"] == -number
+
+
+def test_a_tool_that_was_killed_is_told_as_that(crate):
+    crate.main(SLEEP)
+    process = crate.start("run", "-q", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b"up\n"
+
+    (program,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(program), signal.SIGKILL)
+
+    assert process.wait(20) == -signal.SIGKILL
+    assert process.stderr.read() == b""
+    assert crate.report()["exit_code"] == -signal.SIGKILL
+    assert not [name for name in os.listdir(crate.slots) if name != LIMIT]
 
 
 def test_killed_it_takes_the_build_with_it_and_gives_the_slot_back(crate):
