@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from apps.access.roles import require
-from apps.builds import sccache
+from apps.builds import rustc_wrapper, sccache
 from apps.builds.models import CompilerCache
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import Actor, Role
@@ -47,9 +47,9 @@ def clear_cache(*, host: Host, actor: Actor, here: bool = False) -> None:
     """Done by a worker of that host, or `here`. Raises NotAllowed, CacheRefused, CacheBusy, NoAnswer."""
     require(actor, Role.OPERATOR, "clear a compiler cache")
     if here:
-        sccache.clear()
+        rustc_wrapper.clear()
     else:
-        questions.ask(f"host.{host.name}", sccache.clear, refusals=REFUSALS, patience=CLEAR_SECONDS)
+        questions.ask(f"host.{host.name}", rustc_wrapper.clear, refusals=REFUSALS, patience=CLEAR_SECONDS)
     record(
         Fact(
             "compiler_cache.cleared",

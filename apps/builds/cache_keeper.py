@@ -8,7 +8,7 @@ from contextlib import suppress
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
-from apps.builds import sccache
+from apps.builds import rustc_wrapper, sccache
 from apps.builds.cache_actions import record_cache
 from apps.fleet.models import Host
 from apps.lib.process import ProgramMissing, reap_detached
@@ -24,6 +24,7 @@ class CacheKeeper:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.program: sccache.Program | None = None
+        self._own = rustc_wrapper.OwnFigures()
         self._problem: str | None = None
         self._look_at = 0.0
         self._figures_at = 0.0
@@ -48,7 +49,7 @@ class CacheKeeper:
 
     def begin(self) -> None:
         try:
-            self.program, problem = sccache.ensure(), ""
+            self.program, problem = rustc_wrapper.ensure(), ""
         except sccache.CacheBusy:
             return
         except (sccache.CacheRefused, ProgramMissing, OSError) as error:
@@ -62,6 +63,9 @@ class CacheKeeper:
 
     def tell(self) -> None:
         figures = sccache.figures(self.program) if self.program else None
+        if self.program and figures:
+            self._own.look(self.program)
+            figures = self._own.added_to(figures)
         record_cache(
             host=self.host,
             problem=self._problem or "",

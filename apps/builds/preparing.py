@@ -3,9 +3,8 @@
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from apps.builds import places
+from apps.builds import places, rustc_wrapper
 from apps.builds.models import BuildOptions
-from apps.builds.sccache import wrapper
 from apps.builds.views import built_at
 from apps.workspaces.models import Workspace
 
@@ -42,7 +41,7 @@ def environment_of(directories: Path, options: BuildOptions) -> dict[str, str]:
         environment["SWARMYARD_BUILD_DIRS"] = str(directories)
         environment["SWARMYARD_BUILD_SCHEME"] = options.scheme
     if options.compiler_cache:
-        environment["SWARMYARD_RUSTC_WRAPPER"] = str(wrapper())
+        environment["SWARMYARD_RUSTC_WRAPPER"] = str(rustc_wrapper.path())
     if options.slots:
         environment["SWARMYARD_BUILD_SLOTS"] = str(places.slots())
     return environment

@@ -64,7 +64,9 @@ class Recorder:
     def give_up_gone(self) -> None:
         """Builds that were killed together with their shim say nothing any more."""
         dead = [build for build in Build.objects.open().filter(host=self.host) if not is_alive(build)]
-        gone = [build for build in dead if not self.box.tells_end(build.report)]  # which they did before they died
+        gone = [
+            build for build in dead if not self.box.tells_end(build.report)
+        ]  # which they did before they died
         for build in actions.give_up(builds=gone, now=timezone.now()):
             self.box.remove(build.report)
 

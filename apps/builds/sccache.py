@@ -13,7 +13,6 @@ stands in front of rustc (`wrapper`) asks it only while it lives, else rustc is 
 
 import os
 import re
-import shlex
 import shutil
 import signal
 import sys
@@ -23,6 +22,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from socket import AF_UNIX, SOCK_STREAM
+from socket import socket as socket_of
 
 import msgspec
 import redis
@@ -43,26 +44,6 @@ ASK_SECONDS = 10.0
 IDLE_SECONDS = 3600  # after which its server ends by itself, when no host process is there any more either
 LONGEST_LOG = 2000
 OWN_FAILURE = 2  # its exit code when it failed itself, as when its server went away; rustc has no such
-# Of cargo's variables, those that differ between builds of the same thing: sccache takes each for a part of it. The
-# others belong to the crate, which may read them.
-_DIFFER = (
-    *("CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR", "CARGO_BUILD_JOBS"),
-    *(
-        "CARGO_INCREMENTAL",
-        "CARGO_BUILD_INCREMENTAL",
-        "CARGO_BUILD_RUSTC_WRAPPER",
-        "CARGO_LOG",
-        "CARGO_NET_OFFLINE",
-    ),
-    *(
-        "CARGO_TERM_COLOR",
-        "CARGO_TERM_QUIET",
-        "CARGO_TERM_VERBOSE",
-        "CARGO_TERM_UNICODE",
-        "CARGO_TERM_HYPERLINKS",
-    ),
-    *("CARGO_TERM_PROGRESS_WHEN", "CARGO_TERM_PROGRESS_WIDTH"),
-)
 
 
 class CacheRefused(Exception):
@@ -151,11 +132,6 @@ def candidates() -> list[str]:
     return list(dict.fromkeys(path for path in found if path))
 
 
-def wrapper() -> Path:
-    """What stands in front of rustc while there is a server; the file isn't there before there was one."""
-    return places.compiler_cache() / "rustc-cached"
-
-
 def storage() -> str:
     """Where it is shared with other hosts; empty for files of this one."""
     if settings.COMPILER_CACHE_URL:
@@ -185,21 +161,26 @@ def require_storage() -> None:
         raise CacheRefused(f"SWARMYARD_COMPILER_CACHE_URL doesn't answer: {error}") from error
 
 
-def server_environment() -> dict[str, str]:
-    """The operator's own SCCACHE_ variables win."""
+def storage_environment() -> dict[str, str]:
+    """Where what is cached lies, and how much of it. The operator's own SCCACHE_ variables win."""
     own = {
         "SCCACHE_DIR": str(places.compiler_cache() / "files"),
         "SCCACHE_CACHE_SIZE": f"{settings.COMPILER_CACHE_GB}G",
     }
     if settings.COMPILER_CACHE_URL:
         own["SCCACHE_REDIS_ENDPOINT"] = settings.COMPILER_CACHE_URL
-    own["SCCACHE_IDLE_TIMEOUT"] = str(IDLE_SECONDS)
+    return own | {name: value for name, value in os.environ.items() if name.startswith("SCCACHE_")}
+
+
+def server_environment() -> dict[str, str]:
+    idle = {"SCCACHE_IDLE_TIMEOUT": str(IDLE_SECONDS)}
     started = {"SCCACHE_START_SERVER": "1", "SCCACHE_NO_DAEMON": "1"}
-    return own | passed_on(os.environ) | client_environment() | started
+    return passed_on(os.environ) | idle | storage_environment() | client_environment() | started
 
 
-def client_environment() -> dict[str, str]:
-    return {"SCCACHE_SERVER_UDS": str(socket())}
+def client_environment(at: Path | None = None) -> dict[str, str]:
+    """`at`: the socket of an agent's own server."""
+    return {"SCCACHE_SERVER_UDS": str(at or socket())}
 
 
 def socket() -> Path:
@@ -207,7 +188,7 @@ def socket() -> Path:
 
 
 def ensure() -> Program:
-    """A server runs as it should, and the wrapper asks it. Raises CacheRefused when there is none then, CacheBusy."""
+    """A server runs as it should. Raises CacheRefused when there is none then, CacheBusy."""
     try:
         program = find()
         require_storage()
@@ -217,7 +198,6 @@ def ensure() -> Program:
     except CacheRefused:
         stop()
         raise
-    write_wrapper(program)
     return program
 
 
@@ -284,25 +264,30 @@ def stop() -> None:
 
 
 def clear() -> None:
-    """Removes all that this host keeps. The host process starts it again. Raises CacheRefused, CacheBusy."""
+    """Raises CacheRefused, CacheBusy. See rustc_wrapper.clear."""
+    require_clearable()
+    with turn():
+        stop()
+        remove_tree(places.compiler_cache(), "files")
+
+
+def require_clearable() -> None:
+    """Raises CacheRefused where what is kept isn't this host's alone."""
     if shared := storage():
         raise CacheRefused(f"The cache is shared with other hosts ({shared}): clear it there.")
     if "SCCACHE_DIR" in os.environ:
         raise CacheRefused(
             f"SCCACHE_DIR is set, and what is in {os.environ['SCCACHE_DIR']} isn't Swarmyard's."
         )
-    with turn():
-        stop()
-        remove_tree(places.compiler_cache(), "files")
 
 
-def figures(program: Program) -> Figures | None:
-    """None when no server runs, or it doesn't answer: asking would start one."""
-    if running() is None:
+def figures(program: Program, at: Path | None = None) -> Figures | None:
+    """None when no server runs, or it doesn't answer: asking would start one. `at`: the socket of an agent's own."""
+    if not (answers(at) if at else running() is not None):
         return None
     done = run(
         [program.path, "--show-stats", "--stats-format=json"],
-        env=passed_on(os.environ) | client_environment(),
+        env=passed_on(os.environ) | client_environment(at),
         timeout=ASK_SECONDS,
     )
     with suppress(msgspec.MsgspecError):
@@ -332,6 +317,16 @@ def figures_in(said: bytes) -> Figures:
     )
 
 
+def answers(at: Path) -> bool:
+    with socket_of(AF_UNIX, SOCK_STREAM) as client:
+        client.settimeout(ASK_SECONDS)
+        try:
+            client.connect(str(at))
+        except OSError:
+            return False
+    return True
+
+
 def server_file() -> Path:
     return places.compiler_cache() / "server"
 
@@ -341,21 +336,3 @@ def checksum_of(program: Program) -> int:
     environment = server_environment()
     chosen = sorted(f"{name}={value}" for name, value in environment.items() if name.startswith("SCCACHE_"))
     return zlib.crc32("\0".join([program.path, program.version, *chosen]).encode("utf-8", "surrogateescape"))
-
-
-def write_wrapper(program: Program) -> None:
-    """Runs for each crate, so in a shell's own words alone. A server that is gone must not be asked: sccache would
-    start another one, which would be the agent's. One that waits for its parent to hear of its end has no exe. Once it
-    is there it stays, with or without a server: cargo, in the middle of a build, must find it for the next crate."""
-    server, at, cache = (shlex.quote(str(path)) for path in (server_file(), socket(), program.path))
-    text = f"""#!/bin/sh
-unset {" ".join(_DIFFER)}
-if {{ read -r pid rest <{server}; }} 2>/dev/null && [ -e "/proc/$pid/exe" ]; then
-  SCCACHE_SERVER_UDS={at} SCCACHE_IGNORE_SERVER_IO_ERROR=1 {cache} "$@"
-  code=$?
-  [ $code -eq {OWN_FAILURE} ] || exit $code
-fi
-exec "$@"
-""".encode()
-    if not wrapper().exists() or wrapper().read_bytes() != text:
-        write_whole(wrapper(), text, mode=0o755)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from apps.builds import places, sccache
+from apps.builds import places, rustc_wrapper, sccache
 from apps.builds.cache_keeper import CacheKeeper
 from apps.builds.models import BuildOptions, CompilerCache
 from apps.builds.preparing import environments_for
 from apps.lib import procfs
 from apps.workspaces.models import Workspace
 from tests.builds.crates import make_crates
+from tests.builds.warm import WarmYard
 from tests.factories import make_host
 
 pytestmark = [pytest.mark.needs("cargo"), pytest.mark.needs("sccache")]
@@ -29,6 +30,7 @@ def cache(home, settings, monkeypatch):
         monkeypatch.delenv(name)
     settings.COMPILER_CACHE_GB = 50
     yield sccache
+    rustc_wrapper.stop_own()
     sccache.stop()
 
 
@@ -53,7 +55,7 @@ def compilers_of(pid: int) -> list[int]:
 
 def build(crates: Path, target: Path, *argv: str, **more: str) -> subprocess.CompletedProcess[bytes]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("CARGO_", "RUSTC_"))}
-    environment = plain | {"CARGO_TARGET_DIR": str(target), "RUSTC_WRAPPER": str(sccache.wrapper())} | more
+    environment = plain | {"CARGO_TARGET_DIR": str(target), "RUSTC_WRAPPER": str(rustc_wrapper.path())} | more
     return subprocess.run(
         ["cargo", *(argv or ("build", "--release"))],
         cwd=crates,
@@ -78,7 +80,7 @@ def until(condition, seconds=30.0):
 
 
 def test_another_directory_and_other_variables_of_cargo_s_are_hits(cache, crates, tmp_path):
-    program = cache.ensure()
+    program = rustc_wrapper.ensure()
     assert build(crates, tmp_path / "one").returncode == 0
     first = figures(program)
 
@@ -91,7 +93,7 @@ def test_another_directory_and_other_variables_of_cargo_s_are_hits(cache, crates
 
 
 def test_without_the_wrapper_s_care_they_would_be_none(cache, crates, tmp_path):
-    program = cache.ensure()
+    program = rustc_wrapper.ensure()
     plain = {"RUSTC_WRAPPER": program.path, **cache.client_environment()}
     build(crates, tmp_path / "one", **plain)
 
@@ -101,7 +103,7 @@ def test_without_the_wrapper_s_care_they_would_be_none(cache, crates, tmp_path):
 
 
 def test_what_rustc_compiles_incrementally_stays_incremental(cache, crates, tmp_path):
-    program = cache.ensure()
+    program = rustc_wrapper.ensure()
 
     build(crates, tmp_path / "one", "build")
 
@@ -112,7 +114,7 @@ def test_what_rustc_compiles_incrementally_stays_incremental(cache, crates, tmp_
 
 
 def test_it_is_no_reason_to_compile_again(cache, crates, tmp_path):
-    cache.ensure()
+    rustc_wrapper.ensure()
     build(crates, tmp_path / "one")
 
     again = build(crates, tmp_path / "one", RUSTC_WRAPPER="")
@@ -121,7 +123,7 @@ def test_it_is_no_reason_to_compile_again(cache, crates, tmp_path):
 
 
 def test_a_server_that_was_killed_costs_no_build(cache, crates, tmp_path):
-    cache.ensure()
+    rustc_wrapper.ensure()
     os.kill(cache.running(), signal.SIGKILL)
 
     done = build(crates, tmp_path / "one")
@@ -132,13 +134,13 @@ def test_a_server_that_was_killed_costs_no_build(cache, crates, tmp_path):
 
 
 def test_a_server_that_is_killed_in_the_middle_costs_no_build(cache, crates, tmp_path):
-    cache.ensure()
+    rustc_wrapper.ensure()
     pid = cache.running()
     (crates / "base" / "src" / "lib.rs").write_text(SLOW)
     environment = {
         **os.environ,
         "CARGO_TARGET_DIR": str(tmp_path / "one"),
-        "RUSTC_WRAPPER": str(cache.wrapper()),
+        "RUSTC_WRAPPER": str(rustc_wrapper.path()),
     }
     process = subprocess.Popen(["cargo", "build", "--release", "-q"], cwd=crates, env=environment)
     until(lambda: compilers_of(pid))
@@ -166,20 +168,20 @@ def test_the_keeper_starts_it_again_and_tells_of_it(cache, crates, tmp_path, db)
 
 
 def test_it_runs_on_when_its_keeper_ends_and_is_known_again(cache):
-    cache.ensure()
+    rustc_wrapper.ensure()
     pid = cache.running()
 
-    cache.ensure()
+    rustc_wrapper.ensure()
 
     assert cache.running() == pid
 
 
 def test_what_is_set_anew_takes_a_new_server(cache, settings):
-    cache.ensure()
+    rustc_wrapper.ensure()
     pid = cache.running()
     settings.COMPILER_CACHE_GB = 2
 
-    program = cache.ensure()
+    program = rustc_wrapper.ensure()
 
     assert cache.running() not in (None, pid)
     assert figures(program).most_bytes == 2 * 1024**3
@@ -188,7 +190,7 @@ def test_what_is_set_anew_takes_a_new_server(cache, settings):
 def test_its_server_is_no_agent_s(cache, monkeypatch):
     monkeypatch.setenv("SWARMYARD_RUN", "home.1.1")
 
-    cache.ensure()
+    rustc_wrapper.ensure()
 
     environment = procfs.environment(cache.running())
     assert "SWARMYARD_RUN" not in environment
@@ -196,25 +198,25 @@ def test_its_server_is_no_agent_s(cache, monkeypatch):
 
 
 def test_clearing_it_makes_misses_of_hits(cache, crates, tmp_path):
-    cache.ensure()
+    rustc_wrapper.ensure()
     build(crates, tmp_path / "one")
 
-    cache.clear()
-    program = cache.ensure()
+    rustc_wrapper.clear()
+    program = rustc_wrapper.ensure()
     build(crates, tmp_path / "two")
 
     assert (figures(program).hits, figures(program).misses) == (0, 2)
 
 
 def test_too_old_a_one_is_told_of_and_not_used(cache, monkeypatch, tmp_path):
-    cache.ensure()
+    rustc_wrapper.ensure()
     old = tmp_path / "sccache"
     old.write_text("#!/bin/sh\necho sccache 0.4.0-pre.6\n")
     old.chmod(0o755)
     monkeypatch.setattr(sccache, "candidates", lambda: [str(old)])
 
     with pytest.raises(sccache.CacheRefused, match=r"0.4.0-pre.6: sccache 0.10 or newer is needed"):
-        cache.ensure()
+        rustc_wrapper.ensure()
 
     assert cache.running() is None
 
@@ -229,13 +231,41 @@ def test_switched_off_there_is_none(cache, settings, db):
     assert CompilerCache.objects.get().problem == "switched off by SWARMYARD_COMPILER_CACHE_GB=0"
 
 
+@pytest.mark.needs("mounts")
+def test_agents_that_see_their_workspaces_at_one_path_have_servers_of_their_own_there(
+    cache, tmp_path, db, settings, tmp_path_factory
+):
+    settings.SWARMYARD_HOME = tmp_path_factory.mktemp("h")  # not too deep for a socket
+    places.make_ready()
+    program = rustc_wrapper.ensure()
+    yard, own = WarmYard(tmp_path), rustc_wrapper.OwnFigures()
+    yard.build()
+    first, second = yard.agent(), yard.agent()
+    assert first.start.view
+    assert second.start.view
+
+    assert first.cargo("build", "--release", "--workspace").returncode == 0
+    own.look(program)
+    one = own.added_to(figures(program))
+    rustc_wrapper.stop_own()
+    assert second.cargo("build", "--release", "--workspace").returncode == 0
+    own.look(program)
+    both = own.added_to(figures(program))
+
+    assert (one.hits, one.misses > 0) == (0, True)
+    assert (both.hits, both.misses) == (one.misses, one.misses), (
+        "the same path, so also its own crates are hits"
+    )
+    assert figures(program).misses == 0, "the host's server can't see what they compile"
+
+
 def test_a_repository_can_do_without(agent):
     workspace = Workspace.objects.get(agent=agent)
     given = environments_for([workspace])[workspace.pk]
 
     BuildOptions.objects.create(repository=workspace.repository, compiler_cache=False)
 
-    assert given["SWARMYARD_RUSTC_WRAPPER"] == str(sccache.wrapper())
+    assert given["SWARMYARD_RUSTC_WRAPPER"] == str(rustc_wrapper.path())
     assert "SWARMYARD_RUSTC_WRAPPER" not in environments_for([workspace])[workspace.pk]
 
 
@@ -266,13 +296,13 @@ def redis_port(tmp_path):
 
 def test_hosts_share_one_in_redis(cache, crates, tmp_path, settings, redis_port):
     settings.COMPILER_CACHE_URL = f"redis://127.0.0.1:{redis_port[0]}"
-    cache.ensure()
+    rustc_wrapper.ensure()
     build(crates, tmp_path / "one")
     settings.SWARMYARD_HOME = tmp_path / "another host"
     settings.SWARMYARD_HOME.mkdir()
     places.make_ready()
 
-    program = cache.ensure()
+    program = rustc_wrapper.ensure()
     try:
         build(crates, tmp_path / "two")
         found = figures(program)
@@ -283,7 +313,7 @@ def test_hosts_share_one_in_redis(cache, crates, tmp_path, settings, redis_port)
     assert (found.hits, found.misses) == (2, 0)
     assert not (tmp_path / "another host" / "builds" / "sccache" / "files").exists()
     with pytest.raises(sccache.CacheRefused, match="shared with other hosts"):
-        cache.clear()
+        rustc_wrapper.clear()
 
 
 def test_a_redis_that_goes_away_costs_no_build(cache, crates, tmp_path, settings, redis_port, db):
@@ -314,7 +344,7 @@ def test_without_its_redis_it_says_so_and_builds_go_on(cache, crates, tmp_path, 
     settings.COMPILER_CACHE_URL = "redis://127.0.0.1:1"
 
     with pytest.raises(sccache.CacheRefused, match="SWARMYARD_COMPILER_CACHE_URL doesn't answer"):
-        cache.ensure()
+        rustc_wrapper.ensure()
 
     assert cache.running() is None
 
@@ -329,6 +359,6 @@ def test_without_one_it_says_so(home, settings, monkeypatch):
     monkeypatch.setattr("sys.executable", "/nowhere/python")
 
     with pytest.raises(sccache.CacheRefused, match="sccache is not installed"):
-        sccache.ensure()
+        rustc_wrapper.ensure()
 
     assert shutil.which("sccache") is None
