@@ -258,6 +258,11 @@ def test_agents_that_see_their_workspaces_at_one_path_have_servers_of_their_own_
     )
     assert figures(program).misses == 0, "the host's server can't see what they compile"
 
+    shutil.rmtree(places.compiler_cache() / "files")  # as another one's eviction, while second's server lives
+    for release in second.built.glob("*/release"):
+        shutil.rmtree(release)
+    assert second.cargo("build", "--release", "--workspace").returncode == 0
+
 
 def test_a_repository_can_do_without(agent):
     workspace = Workspace.objects.get(agent=agent)
