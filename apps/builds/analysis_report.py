@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.builds.domain.analysis import Analysis, Difference, compare
-from apps.builds.domain.units import Recording
+from apps.builds.domain.analysis import Analysis, Difference, Held, compare
+from apps.builds.domain.rebuilds import Cause
+from apps.builds.domain.units import Recording, Unit
 from apps.lib.cli import table
 
 LONGEST_PATH = 30
 MOST_SLOWEST = 15
 MOST_DIFFERENCES = 20
+MOST_CAUSES = 30
+MOST_NAMES = 4
+MOST_NEXT = 100
 NO_TIMES = "no times in this log: run the build with --timings, or pipe its messages into `builds analyze -`"
 NO_GRAPH = "not known: messages don't tell what waited for what, only --timings does"
 
@@ -32,6 +36,7 @@ def analysis_data(named: Named) -> dict[str, Any]:
         "name": named.name,
         "units": len(recording.units),
         "fresh": recording.fresh,
+        "counted": "crates" if recording.counts_crates else "units",
         "seconds": found.duration if timed else None,
         "work_seconds": found.work if graph else None,
         "mean_parallelism": found.mean_parallelism if graph else None,
@@ -39,9 +44,10 @@ def analysis_data(named: Named) -> dict[str, Any]:
         if graph
         else None,
         "parallelism": [list(point) for point in found.parallelism] if graph else None,
-        "slowest": [{"unit": unit.label, "seconds": unit.duration} for unit in found.slowest]
+        "slowest": [slowest_data(unit, found.around.get(unit.key)) for unit in found.slowest]
         if timed
         else None,
+        "rebuilds": None if found.causes is None else [cause_data(cause) for cause in found.causes],
         "duplicates": {name: list(versions) for name, versions in found.duplicates.items()},
         "suggestions": [
             {"text": each.text, "saves_seconds": each.saves if timed else None} for each in found.suggestions
@@ -49,9 +55,33 @@ def analysis_data(named: Named) -> dict[str, Any]:
     }
 
 
+def slowest_data(unit: Unit, around: Held | None) -> dict[str, Any]:
+    """Without the last three where no graph is known."""
+    data: dict[str, Any] = {"unit": unit.label, "seconds": unit.duration}
+    if around is None:
+        return data
+    return data | {
+        "waited_for": around.waited_for.label if around.waited_for else None,
+        "next": [each.label for each in around.next[:MOST_NEXT]],
+        "all_after": around.all_after,
+    }
+
+
+def cause_data(cause: Cause) -> dict[str, Any]:
+    return {
+        "kind": cause.kind.value,
+        "reason": cause.text,
+        "first": list(cause.first),
+        "crates": cause.crates,
+        "advice": cause.advice,
+    }
+
+
 def analysis_text(named: Named) -> str:
     recording, found = named.recording, named.analysis
     lines = [f"{named.name}: {head_of(recording, found)}"]
+    if found.causes is not None:
+        lines += ["", *cause_lines(found.causes)]
     if recording.has_times:
         lines += ["", *path_lines(recording, found), "", *slowest_lines(recording, found)]
     lines += ["", *duplicate_lines(found), "", *suggestion_lines(recording, found)]
@@ -59,7 +89,8 @@ def analysis_text(named: Named) -> str:
 
 
 def head_of(recording: Recording, found: Analysis) -> str:
-    parts = [f"{len(recording.units)} units built"]
+    what = "crates" if recording.counts_crates else "units"
+    parts = [f"{len(recording.units)} {what} built"]
     if recording.fresh is not None:
         parts.append(f"{recording.fresh} were fresh")
     parts.append(f"{found.duration:.1f} s" if recording.has_times else NO_TIMES)
@@ -79,9 +110,46 @@ def path_lines(recording: Recording, found: Analysis) -> list[str]:
     return [f"Critical path, {total:.1f} s:", *(f"{seconds} s  {label}" for seconds, label in rows), *more]
 
 
+def cause_lines(causes: Sequence[Cause]) -> list[str]:
+    if not causes:
+        return ["Why crates were built: none was."]
+    lines = ["Why crates were built, and how many for it:"]
+    for cause in causes[:MOST_CAUSES]:
+        lines.append(f"{cause.crates:5}  {cause.text}: {names(cause.first)}{after(cause)}")
+        if cause.advice:
+            lines.append(f"       {cause.advice}.")
+    left_out = len(causes) - MOST_CAUSES
+    return [*lines, *([f"and {left_out} causes of fewer"] if left_out > 0 else [])]
+
+
+def after(cause: Cause) -> str:
+    """Those that were built since they depend on the ones that are named."""
+    more = cause.crates - len(cause.first)
+    return f", then {more} that depend on {'it' if len(cause.first) == 1 else 'them'}" if more else ""
+
+
+def names(labels: Sequence[str]) -> str:
+    more = len(labels) - MOST_NAMES
+    return ", ".join(labels[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
 def slowest_lines(recording: Recording, found: Analysis) -> list[str]:
-    what = "Slowest units:" if recording.has_graph else "Longest after the one before (not what each took):"
-    return [what, *(f"{unit.duration:8.2f} s  {unit.label}" for unit in found.slowest[:MOST_SLOWEST])]
+    if not recording.has_graph:
+        what = "Longest after the one before (not what each took):"
+        return [what, *(f"{unit.duration:8.2f} s  {unit.label}" for unit in found.slowest[:MOST_SLOWEST])]
+    lines = ["Slowest units, with what each waited for last and who waited for it:"]
+    for unit in found.slowest[:MOST_SLOWEST]:
+        lines.append(f"{unit.duration:8.2f} s  {unit.label}")
+        lines += [f"            {line}" for line in held_lines(found.around[unit.key])]
+    return lines
+
+
+def held_lines(around: Held) -> list[str]:
+    lines = [f"waited for {around.waited_for.label}"] if around.waited_for else []
+    if around.next:
+        whole = f"; {around.all_after} came after it in all" if around.all_after > len(around.next) else ""
+        lines.append(f"held up {names([unit.label for unit in around.next])}{whole}")
+    return lines
 
 
 def duplicate_lines(found: Analysis) -> list[str]:

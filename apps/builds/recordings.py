@@ -1,14 +1,17 @@
-"""Reads what stable cargo leaves behind of a build: the page of `--timings`, or messages of `--message-format=json`."""
+"""Reads what stable cargo leaves behind of a build: the page of `--timings`, messages of `--message-format=json`, or what
+it says on stderr with `-v`; the last two also mixed in one log."""
 
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from apps.builds.domain.units import Recording, Unit
+from apps.builds.status_lines import StatusLines
 from apps.lib.text import plain_text
 
 LONGEST = 64 * 1024 * 1024  # characters of a page or a log
@@ -16,6 +19,7 @@ MOST_UNITS = 20_000
 LONGEST_SECONDS = 1e7
 LONGEST_NAME = 200
 MOST_FEATURES = 100
+SCRIPT, SCRIPT_RUN = "build-script", "build-script (run)"
 TIMED = re.compile(r"\s*(\d{1,12}(?:\.\d{1,9})?)\s+(\{.*)", re.DOTALL)  # as `ts %.s` writes it
 # What values of the wrong kind, size or depth raise.
 MISFITS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
@@ -120,35 +124,92 @@ def from_log(lines: Iterable[str]) -> Recording:
             timed.append((float(match[1]), match[2]))
         else:
             plain.append(line)
-    if timed and not any(message_in(line) for line in plain):
-        begin = timed[0][0]
-        return from_messages((max(0.0, at - begin), line) for at, line in timed)
-    texts = [*plain, *(line for _, line in timed)]
-    return replace(from_messages((0.0, text) for text in texts), has_times=False)
+    begin = timed[0][0] if timed else 0.0
+    has_times = bool(timed) and not any(message_in(line) for line in plain)
+    others = ((0.0, line) for line in plain)
+    found = from_messages(
+        chain(others, ((max(0.0, at - begin) if has_times else 0.0, line) for at, line in timed))
+    )
+    return found if has_times else replace(found, has_times=False)
 
 
 def from_messages(lines: Iterable[tuple[float, str]]) -> Recording:
     """From a build's JSON messages, each with the seconds since its begin. They tell when a unit ended, nothing of when
-    it began or what it waited for, so each counts from the end of the one before. Raises NotARecording."""
-    units: list[Unit] = []
-    fresh, before, finished = 0, 0.0, False
+    it began or what it waited for, so each counts from the end of the one before. What cargo says with `-v` may stand
+    between them, or alone. Raises NotARecording."""
+    messages, statuses = Messages(), StatusLines()
     for at, line in lines:
         message = message_in(line)
-        finished = finished or message.get("reason") == "build-finished"
-        if message.get("reason") not in ("compiler-artifact", "build-script-executed"):
-            continue
+        if message:
+            messages.take(at, message)
+        else:
+            statuses.take(line)
+    if messages.is_one:
+        return replace(messages.recording(), rebuilds=statuses.rebuilds)
+    if statuses.rebuilds is None:
+        raise NotARecording(
+            "There is no message of cargo in it: run the build with --message-format=json, or with -v for the reasons "
+            "why crates were built."
+        )
+    return of_crates(statuses)
+
+
+def of_crates(statuses: StatusLines) -> Recording:
+    crates = dict.fromkeys((each.name, each.version) for each in statuses.rebuilds or ())
+    units = tuple(Unit(number, *crate) for number, crate in enumerate(crates))
+    return Recording(
+        units,
+        fresh=len(statuses.fresh),
+        has_graph=False,
+        has_times=False,
+        rebuilds=statuses.rebuilds,
+        counts_crates=True,
+    )
+
+
+class Messages:
+    """Takes cargo's messages in their order."""
+
+    def __init__(self) -> None:
+        self._units: list[tuple[str, Unit]] = []  # with the id of its package
+        self._fresh = 0
+        self._fresh_crates: set[str] = set()
+        self._before = 0.0
+        self._is_finished = False
+
+    @property
+    def is_one(self) -> bool:
+        return bool(self._units or self._fresh or self._is_finished)
+
+    def take(self, at: float, message: dict[str, Any]) -> None:
+        """Raises NotARecording for too many."""
+        reason = message.get("reason")
+        self._is_finished = self._is_finished or reason == "build-finished"
+        if reason not in ("compiler-artifact", "build-script-executed"):
+            return
+        identity, target = str(message.get("package_id", "")), target_in(message)
         if message.get("fresh"):
-            fresh += 1
-            continue
-        if len(units) == MOST_UNITS:
+            self._fresh += 1
+            if target != SCRIPT:
+                self._fresh_crates.add(identity)
+            return
+        if len(self._units) == MOST_UNITS:
             raise NotARecording(f"More than {MOST_UNITS} units were built, and no more are read.")
-        name, version = package_in(plain_text(str(message.get("package_id", "")), 2 * LONGEST_NAME))
-        target = target_in(message)
-        units.append(Unit(len(units), name, version, target, start=before, duration=max(0.0, at - before)))
-        before = at
-    if not (units or fresh or finished):
-        raise NotARecording("There is no message of cargo in it: run the build with --message-format=json.")
-    return Recording(tuple(units), fresh=fresh, has_graph=False)
+        name, version = package_in(plain_text(identity, 2 * LONGEST_NAME))
+        took = max(0.0, at - self._before)
+        self._units.append(
+            (identity, Unit(len(self._units), name, version, target, start=self._before, duration=took))
+        )
+        self._before = at
+
+    def recording(self) -> Recording:
+        """Cargo tells of a build script's run also when there was none. One that ran makes its crate be built anew."""
+        units = tuple(
+            unit
+            for identity, unit in self._units
+            if unit.target != SCRIPT_RUN or identity not in self._fresh_crates
+        )
+        return Recording(units, fresh=self._fresh + len(self._units) - len(units), has_graph=False)
 
 
 def message_in(line: str) -> dict[str, Any]:
@@ -173,12 +234,12 @@ def package_in(identity: str) -> tuple[str, str]:
 
 def target_in(message: dict[str, Any]) -> str:
     if message["reason"] == "build-script-executed":
-        return "build-script (run)"
+        return SCRIPT_RUN
     target = message.get("target")
     if not isinstance(target, dict):
         return ""
     kinds = target.get("kind")
     kind = str(kinds[0]) if isinstance(kinds, list) and kinds else "lib"
     if kind == "custom-build":
-        return "build-script"
+        return SCRIPT
     return "" if "lib" in kind else plain_text(f"{kind} {target.get('name', '')}", LONGEST_NAME)

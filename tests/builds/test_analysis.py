@@ -3,7 +3,8 @@
 import pytest
 
 from apps.builds.domain.analysis import analyse, compare, critical_path, parallelism
-from apps.builds.domain.units import Graph, Recording, Unit
+from apps.builds.domain.graph import Graph
+from apps.builds.domain.units import Recording, Unit
 
 # a: 0 to 4, its metadata at 1. b needs a's metadata: 1 to 3. c needs all of a: 4 to 9. Nothing waits for d: 0 to 2.
 A = Unit(0, "a", "0.1.0", start=0, duration=4, metadata_after=1, unblocks=(2,), unblocks_by_metadata=(1,))
@@ -14,7 +15,7 @@ BUILD = Recording((A, B, C, D))
 
 
 def test_the_critical_path_is_what_the_end_waited_for():
-    path = critical_path(BUILD.units)
+    path = critical_path(Graph(BUILD.units))
 
     assert [(step.unit.name, step.seconds) for step in path] == [("a", 4), ("c", 5)]
     assert sum(step.seconds for step in path) == BUILD.duration == 9
@@ -23,7 +24,7 @@ def test_the_critical_path_is_what_the_end_waited_for():
 def test_it_ends_at_the_metadata_where_that_was_enough():
     b = Unit(1, "b", start=1, duration=9)
 
-    path = critical_path((A, b))
+    path = critical_path(Graph((A, b)))
 
     assert [(step.unit.name, step.seconds) for step in path] == [("a", 1), ("b", 9)]
 
@@ -32,7 +33,7 @@ def test_units_that_wait_for_each_other_do_not_hang_it():
     first = Unit(0, "a", start=0, duration=1, unblocks=(1,))
     second = Unit(1, "b", start=1, duration=1, unblocks=(0,))
 
-    assert [step.unit.name for step in critical_path((first, second))] == ["a", "b"]
+    assert [step.unit.name for step in critical_path(Graph((first, second)))] == ["a", "b"]
 
 
 def test_it_tells_how_many_ran_at_each_moment():
@@ -99,5 +100,31 @@ def test_two_builds_are_compared_by_unit():
     assert found[3].before is None
 
 
-def test_who_waits_for_whom():
-    assert Graph.of(BUILD.units).needs == {0: (), 1: (0,), 2: (0,), 3: ()}
+def test_what_splitting_a_crate_saves_is_bound_by_what_does_not_wait_for_it():
+    beside = Unit(4, "beside", start=0, duration=8.5)
+
+    found = analyse(Recording((*BUILD.units, beside)), cores=16)
+
+    (split,) = (each for each in found.suggestions if each.text.startswith("c v0.1.0"))
+    assert split.saves == pytest.approx(0.5)
+
+
+def test_where_all_cores_are_at_work_splitting_saves_nothing():
+    found = analyse(Recording((A, C)), cores=1)
+
+    assert [each.saves for each in found.suggestions if "split it" in each.text] == [0, 0]
+
+
+def test_what_is_around_a_slow_unit():
+    e = Unit(4, "e", start=9, duration=1)
+    c = Unit(2, "c", "0.1.0", "bin c", start=4, duration=5, unblocks=(4,))
+
+    around = analyse(Recording((A, B, c, D, e)), cores=2).around
+
+    assert around[0].waited_for is None
+    assert ([unit.name for unit in around[0].next], around[0].all_after) == (["c", "b"], 3)
+    assert around[4].waited_for == c
+
+
+def test_without_a_graph_nothing_is_around_anything():
+    assert analyse(Recording(BUILD.units, has_graph=False), cores=2).around == {}

@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from apps.builds.domain.graph import Graph
+from apps.builds.domain.rebuilds import Cause, causes_of
 from apps.builds.domain.units import Recording, Unit
 
 SLOWEST = 20
@@ -22,6 +24,15 @@ class Step:
 
     unit: Unit
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Around a slow unit: what it waited for last, who waited for it, and how many did, these ones' waiters counted."""
+
+    waited_for: Unit | None
+    next: tuple[Unit, ...]
+    all_after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,8 @@ class Analysis:
     critical_path: tuple[Step, ...]
     parallelism: tuple[tuple[float, int], ...]  # (seconds, units that ran from then on)
     slowest: tuple[Unit, ...]
+    around: dict[int, Held]  # by key of the slowest; empty where no graph is known
+    causes: tuple[Cause, ...] | None  # why crates were built; None where the source doesn't tell
     duplicates: dict[str, tuple[str, ...]]  # versions by crate that was built in more than one
     suggestions: tuple[Suggestion, ...]
 
@@ -60,38 +73,37 @@ class Analysis:
 
 def analyse(recording: Recording, *, cores: int) -> Analysis:
     """Without a graph there is no critical path and no parallelism to speak of, and nothing is said about them."""
-    path = critical_path(recording.units) if recording.has_graph else ()
+    graph = Graph(recording.units if recording.has_graph else ())
+    path = critical_path(graph)
     duplicates = duplicates_in(recording.units)
+    slowest = tuple(sorted(recording.units, key=lambda unit: -unit.duration)[:SLOWEST])
     return Analysis(
         duration=recording.duration,
         work=recording.work,
         critical_path=path,
-        parallelism=parallelism(recording.units) if recording.has_graph else (),
-        slowest=tuple(sorted(recording.units, key=lambda unit: -unit.duration)[:SLOWEST]),
+        parallelism=parallelism(graph.units.values()),
+        slowest=slowest,
+        around={unit.key: held(graph, unit) for unit in slowest if recording.has_graph},
+        causes=None if recording.rebuilds is None else causes_of(recording.rebuilds),
         duplicates=duplicates,
-        suggestions=suggestions(recording, path, duplicates, cores=cores),
+        suggestions=suggestions(recording, graph, path, duplicates, cores=cores),
     )
 
 
-def critical_path(units: Iterable[Unit]) -> tuple[Step, ...]:
+def critical_path(graph: Graph) -> tuple[Step, ...]:
     """From the unit that ended last back through the one that each waited for longest."""
-    known = {unit.key: unit for unit in units}
-    waits_for: dict[int, list[tuple[float, Unit]]] = defaultdict(list)
-    for unit in known.values():
-        for key in unit.unblocks:
-            waits_for[key].append((unit.end, unit))
-        for key in unit.unblocks_by_metadata:
-            waits_for[key].append((unit.start + (unit.metadata_after or 0.0), unit))
-    if not known:
+    if not graph.units:
         return ()
-    last = max(known.values(), key=lambda unit: unit.end)
-    path, until = [Step(last, last.duration)], last
-    seen = {last.key}
-    while ready := [(at, unit) for at, unit in waits_for[until.key] if unit.key not in seen]:
-        at, until = max(ready, key=lambda found: found[0])
-        seen.add(until.key)
-        path.append(Step(until, at - until.start))
+    last = max(graph.units.values(), key=lambda unit: unit.end)
+    path = [Step(last, last.duration)]
+    while wait := graph.waits.get(path[-1].unit.key):
+        path.append(Step(wait.unit, max(0.0, wait.at - wait.unit.start)))
     return tuple(reversed(path))
+
+
+def held(graph: Graph, unit: Unit) -> Held:
+    wait = graph.waits.get(unit.key)
+    return Held(wait.unit if wait else None, tuple(graph.next_of(unit.key)), len(graph.all_after(unit.key)))
 
 
 def parallelism(units: Iterable[Unit]) -> tuple[tuple[float, int], ...]:
@@ -115,9 +127,16 @@ def duplicates_in(units: Iterable[Unit]) -> dict[str, tuple[str, ...]]:
 
 
 def suggestions(
-    recording: Recording, path: tuple[Step, ...], duplicates: dict[str, tuple[str, ...]], *, cores: int
+    recording: Recording,
+    graph: Graph,
+    path: tuple[Step, ...],
+    duplicates: dict[str, tuple[str, ...]],
+    *,
+    cores: int,
 ) -> tuple[Suggestion, ...]:
-    found = [*heavy_crates(path), *slow_scripts(path), *copies(recording.units, duplicates, cores=cores)]
+    gains = Gains(recording, graph, cores)
+    found = [*heavy_crates(path, gains), *slow_scripts(path, gains)]
+    found += copies(recording.units, duplicates, cores=cores)
     if (
         recording.has_graph
         and recording.duration
@@ -127,30 +146,53 @@ def suggestions(
             Suggestion(
                 f"On average {recording.work / recording.duration:.1f} of {cores} cores had work: the critical path is "
                 "a chain. Split the crates on it, or let fewer crates depend on them",
-                max(0.0, recording.duration - recording.work / cores),
+                gains.bound_by_work,
             )
         )
     return tuple(sorted(found, key=lambda suggestion: -suggestion.saves))
 
 
-def heavy_crates(path: tuple[Step, ...]) -> list[Suggestion]:
+class Gains:
+    """How much shorter the build gets, at most, when a unit on its critical path takes less."""
+
+    def __init__(self, recording: Recording, graph: Graph, cores: int) -> None:
+        self.graph = graph
+        self.duration = recording.duration
+        self.work = recording.work
+        self.cores = cores
+
+    @property
+    def bound_by_work(self) -> float:
+        """With all cores at work all the time."""
+        return max(0.0, self.duration - self.work / self.cores)
+
+    def of(self, step: Step, seconds: float, *, less_work: bool) -> float:
+        """When others may begin `seconds` earlier. Those that didn't wait for it end as late as they did. `less_work`:
+        the seconds are gone, not done by another core."""
+        later = self.graph.all_after(step.unit.key) | {step.unit.key}
+        others = max((unit.end for key, unit in self.graph.units.items() if key not in later), default=0.0)
+        cores = self.duration - (self.work - (seconds if less_work else 0.0)) / self.cores
+        return max(0.0, min(seconds, self.duration - others, cores))
+
+
+def heavy_crates(path: tuple[Step, ...], gains: Gains) -> list[Suggestion]:
     total = sum(step.seconds for step in path)
     return [
         Suggestion(
             f"{step.unit.label} is {100 * step.seconds / total:.0f} % of the critical path: split it, so that its "
             "parts compile side by side",
-            step.seconds / 2,
+            gains.of(step, step.seconds / 2, less_work=False),
         )
         for step in path
         if len(path) > 1 and step.seconds > HEAVY_SHARE * total
     ]
 
 
-def slow_scripts(path: tuple[Step, ...]) -> list[Suggestion]:
+def slow_scripts(path: tuple[Step, ...], gains: Gains) -> list[Suggestion]:
     return [
         Suggestion(
             f"The build script of {step.unit.name} runs on the critical path: cache what it makes",
-            step.seconds,
+            gains.of(step, step.seconds, less_work=True),
         )
         for step in path
         if step.unit.target.strip() == "build-script (run)" and step.seconds > LONG_SCRIPT

@@ -1,6 +1,6 @@
 """What a build is made of: units, each one run of a compiler or of a build script."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,19 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Rebuild:
+    """A crate that wasn't fresh, with cargo's reason; none for one that it didn't know with these settings."""
+
+    name: str
+    version: str = ""
+    reason: str = ""
+
+    @property
+    def label(self) -> str:
+        return " ".join(filter(None, (self.name, self.version and f"v{self.version}")))
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One build as it was. `cpu`: (seconds, share of all cores in use, 0 to 1)."""
 
@@ -44,6 +57,8 @@ class Recording:
         True  # False: begins and dependencies aren't known, each unit counts from the end of the last
     )
     has_times: bool = True  # False: only what was built is known
+    rebuilds: tuple[Rebuild, ...] | None = None  # in cargo's order; None where the source doesn't tell
+    counts_crates: bool = False  # True: each unit stands for a whole crate, `fresh` too; no more is known
 
     @property
     def duration(self) -> float:
@@ -54,18 +69,8 @@ class Recording:
         """Seconds of all units together."""
         return sum(unit.duration for unit in self.units)
 
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """Who waits for whom."""
-
-    needs: dict[int, tuple[int, ...]] = field(default_factory=dict)  # a unit's key to those it waits for
-
-    @classmethod
-    def of(cls, units: tuple[Unit, ...]) -> "Graph":
-        needs: dict[int, list[int]] = {unit.key: [] for unit in units}
-        for unit in units:
-            for key in (*unit.unblocks, *unit.unblocks_by_metadata):
-                if key in needs and unit.key not in needs[key]:
-                    needs[key].append(unit.key)
-        return cls({key: tuple(found) for key, found in needs.items()})
+    def with_reasons_of(self, other: "Recording | None") -> "Recording":
+        """Of the same build: its own where it has some."""
+        if other is None or self.rebuilds is not None:
+            return self
+        return replace(self, rebuilds=other.rebuilds)

@@ -41,14 +41,15 @@ class Command(TuningCommands):
         analyze = self.subcommand(
             commands,
             "analyze",
-            "Where a build's time went: critical path, slowest crates, what would help. Of two, what changed.",
+            "Where a build's time went: critical path, slowest crates, why crates were built, what would help. Of two, "
+            "what changed.",
         )
         analyze.add_argument(
             "files",
             metavar="FILE",
             nargs="+",
-            help="page of `cargo build --timings`, log of --message-format=json, - for such messages while they "
-            "come, or the number of a build that has a recording",
+            help="page of `cargo build --timings`, log of --message-format=json or of what `cargo build -v` says on "
+            "stderr, - for such a log while it comes, or the number of a build that has a recording",
         )
         analyze.add_argument("--cores", type=whole_number, help="of the machine that built (this one's)")
         self.add_tuning(commands)
