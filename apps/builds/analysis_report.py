@@ -115,17 +115,18 @@ def cause_lines(causes: Sequence[Cause]) -> list[str]:
         return ["Why crates were built: none was."]
     lines = ["Why crates were built, and how many for it:"]
     for cause in causes[:MOST_CAUSES]:
-        lines.append(f"{cause.crates:5}  {cause.text}: {names(cause.first)}{after(cause)}")
+        lines.append(f"{cause.crates:5}  {cause.text}: {crates_of(cause)}")
         if cause.advice:
             lines.append(f"       {cause.advice}.")
     left_out = len(causes) - MOST_CAUSES
     return [*lines, *([f"and {left_out} causes of fewer"] if left_out > 0 else [])]
 
 
-def after(cause: Cause) -> str:
-    """Those that were built since they depend on the ones that are named."""
+def crates_of(cause: Cause) -> str:
+    """Who met it, and how many were built since they depend on these."""
     more = cause.crates - len(cause.first)
-    return f", then {more} that depend on {'it' if len(cause.first) == 1 else 'them'}" if more else ""
+    depending = f", then {more} that depend on {'it' if len(cause.first) == 1 else 'them'}" if more else ""
+    return names(cause.first) + depending
 
 
 def names(labels: Sequence[str]) -> str:

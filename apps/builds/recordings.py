@@ -1,5 +1,5 @@
-"""Reads what stable cargo leaves behind of a build: the page of `--timings`, messages of `--message-format=json`, or what
-it says on stderr with `-v`; the last two also mixed in one log."""
+"""Reads what stable cargo leaves behind of a build: the page of `--timings`, messages of `--message-format=json`, or
+what it says on stderr with `-v`; the last two also mixed in one log."""
 
 import json
 import re

@@ -75,8 +75,9 @@ function drawRunning(plot) {
 }
 
 function draw() {
+  const gantt = document.getElementById("gantt");
   const running = document.getElementById("running");
-  if (data.units.length) drawUnits(document.getElementById("gantt"));
+  if (gantt && data.units.length) drawUnits(gantt);
   if (running) drawRunning(running);
 }
 

@@ -13,6 +13,7 @@ from apps.builds.actions import keep_recording
 from apps.builds.domain.units import Recording, Unit
 from apps.builds.models import Source
 from tests.builds.crates import make_crates
+from tests.builds.test_rebuilds import LOG
 from tests.factories import make_agent, make_build, now
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +74,45 @@ def test_it_tells_the_same_as_data(slow):
     assert [step["unit"] for step in found["critical_path"]] == ["core v1.0.0", "app v1.0.0"]
     assert found["duplicates"] == {"core": ["0.9.0", "1.0.0"]}
     assert found["suggestions"][0]["saves_seconds"] > 0
+
+
+def test_it_tells_what_a_slow_unit_waited_for_and_what_waited_for_it(slow):
+    text, found = run("analyze", slow), json.loads(run("analyze", slow, "--json"))
+
+    lines = [line.strip() for line in text.split("Slowest units")[1].splitlines()]
+    assert lines[1:3] == ["8.00 s  core v1.0.0", "held up app v1.0.0"]
+    assert lines[-lines[::-1].index("waited for core v1.0.0") - 2] == "2.00 s  app v1.0.0"
+    assert found["slowest"][0] == {
+        "unit": "core v1.0.0",
+        "seconds": 8.0,
+        "waited_for": None,
+        "next": ["app v1.0.0"],
+        "all_after": 1,
+    }
+
+
+def test_it_tells_why_crates_were_built(tmp_path):
+    (tmp_path / "build.log").write_text(LOG)
+
+    text = run("analyze", str(tmp_path / "build.log"))
+    found = json.loads(run("analyze", str(tmp_path / "build.log"), "--json"))
+
+    assert "4 crates built; 2 were fresh; no times in this log" in text
+    assert "    2  the file `base/src/a.rs` has changed: base v0.1.0, then 1 that depend on it\n" in text
+    assert "first built with these settings: newest v3.0.0-rc.1+x\n       Nothing was built here" in text
+    assert found["rebuilds"][0] | {"advice": ""} == {
+        "kind": "file",
+        "reason": "the file `base/src/a.rs` has changed",
+        "first": ["base v0.1.0"],
+        "crates": 2,
+        "advice": "",
+    }
+    assert (found["counted"], found["fresh"], found["seconds"]) == ("crates", 2, None)
+
+
+def test_what_tells_no_reasons_is_silent_of_them(slow):
+    assert "Why crates" not in run("analyze", slow)
+    assert json.loads(run("analyze", slow, "--json"))["rebuilds"] is None
 
 
 def test_it_tells_what_changed_between_two(slow, tmp_path):

@@ -144,7 +144,7 @@ def test_reasons_between_json_messages_are_read_with_these(crates):
     assert not found.counts_crates
 
 
-BASE = "       Dirty base v0.1.0 (/w (x)/base): the file `base/src/a.rs` has changed (12.5s, 2s after last build at 10.5s)"
+BASE = "       Dirty base v0.1.0 (/w (x)/base): the file `base/src/a.rs` has changed (9s, 2s after last build at 7s)"
 LOG = f"""    Blocking waiting for file lock on build directory
        Fresh apart v0.2.0
 1700000000.25        Fresh other v0.2.0 (/w/other)

@@ -7,11 +7,13 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from apps.builds.actions import keep_recording
-from apps.builds.domain.units import Recording, Unit
+from apps.builds.domain.units import Rebuild, Recording, Unit
 from apps.builds.models import BuildRecording, Source
-from apps.console.builds import views
+from apps.builds.recordings import decoded
+from apps.console.builds import unit_graph, views
 from apps.events.models import Event
 from tests.builds.test_builds_command import SLOW, artifact
+from tests.builds.test_rebuilds import LOG
 from tests.factories import make_agent, make_build, make_host, now
 
 pytestmark = pytest.mark.django_db
@@ -91,7 +93,55 @@ def test_it_shows_the_longest_of_many_units(viewer, build):
 def test_a_build_that_had_nothing_to_do_has_a_page_too(viewer, build):
     keep(build, fresh=12)
 
-    assert "<dd> 12 </dd>" in words_of(viewer, f"/builds/{build.pk}/analysis/")
+    assert "<dd> 12, 100 % of all </dd>" in words_of(viewer, f"/builds/{build.pk}/analysis/")
+
+
+def test_it_draws_what_waited_for_what(viewer, build):
+    keep(build, CORE, APP, OLD)
+
+    page = words_of(viewer, f"/builds/{build.pk}/analysis/")
+
+    assert "<title>core v1.0.0: 8.0 s, from 0 on</title>" in page
+    assert page.count('class="edge"') == 3
+    assert page.count('<path class="path"') == 1
+    assert "others between" not in page
+
+
+def test_of_many_units_it_draws_the_critical_path_and_the_longest(viewer, build, monkeypatch):
+    monkeypatch.setattr(unit_graph, "MOST_BOXES", 2)
+    between = Unit(1, "between", start=1, duration=1, unblocks=(2,))
+    side = Unit(2, "side", start=2, duration=3)
+    keep(build, Unit(0, "first", start=0, duration=1, unblocks=(1,)), between, side)
+
+    page = words_of(viewer, f"/builds/{build.pk}/analysis/")
+
+    assert "2 of 3 units" in page
+    assert page.count('class="edge"') == 2
+
+
+def test_where_nothing_waited_there_is_no_picture_of_it(viewer, build):
+    keep(build, CORE)
+
+    assert "What waited for what" not in words_of(viewer, f"/builds/{build.pk}/analysis/")
+
+
+def test_it_tells_why_crates_were_built(viewer, build):
+    rebuilds = (
+        Rebuild("core<b>", "1.0.0", "the env variable COLOUR changed"),
+        Rebuild("app", "0.1.0", "info of dependency `core<b>` changed"),
+    )
+    keep(build, CORE, APP, rebuilds=rebuilds)
+
+    page = words_of(viewer, f"/builds/{build.pk}/analysis/")
+
+    assert "the env variable COLOUR changed: core&lt;b&gt; v1.0.0, then 1 that depend on it" in page
+    assert "core<b>" not in page
+
+
+def test_where_nobody_asked_for_reasons_none_are_missed(viewer, build):
+    keep(build, CORE, APP)
+
+    assert "Why crates were built" not in words_of(viewer, f"/builds/{build.pk}/analysis/")
 
 
 def add(client, build, content: str | bytes, **headers):
@@ -115,6 +165,26 @@ def test_messages_with_their_times_are_taken_as_well(operator, build):
     add(operator, build, f"1.5 {artifact('serde')}\n2.0 {artifact('app')}\n")
 
     assert BuildRecording.objects.get().source == "messages"
+
+
+def test_a_log_of_reasons_is_taken_and_has_a_page(operator, build):
+    add(operator, build, LOG)
+
+    page = words_of(operator, f"/builds/{build.pk}/analysis/")
+
+    assert BuildRecording.objects.get().source == "messages"
+    assert "<dt>Crates built</dt> <dd> 4 </dd>" in page
+    assert "the file `base/src/a.rs` has changed: base v0.1.0, then 1 that depend on it" in page
+    assert all(word not in page for word in ('id="gantt"', "Slowest", "Critical path"))
+
+
+@pytest.mark.parametrize("contents", [(SLOW, LOG), (LOG, SLOW)])
+def test_reasons_and_times_of_one_build_are_kept_together(operator, build, contents):
+    for content in contents:
+        add(operator, build, content)
+
+    found = decoded(BuildRecording.objects.get().content)
+    assert (found.duration, len(found.rebuilds), BuildRecording.objects.get().source) == (10, 4, "timings")
 
 
 @pytest.mark.parametrize(

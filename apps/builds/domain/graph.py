@@ -18,8 +18,8 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One unit in a picture. `after`: where in the list the one stands that it waited for; `is_direct` is False if others
-    that aren't shown lie between."""
+    """One unit in a picture. `after`: where in the list the one stands that it waited for; `is_direct` is False if
+    others that aren't shown lie between."""
 
     unit: Unit
     column: int

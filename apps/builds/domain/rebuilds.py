@@ -57,8 +57,8 @@ SAME_VALUE = "builds with different ones undo each other's work. Keep it the sam
 ADVICE = {
     Kind.READ_FILE: "A build script or a macro reads it: write it only when it changes, and let "
     "`cargo::rerun-if-changed` name no more than what is read",
-    Kind.MISSING_FILE: "It was removed, or a build script's `cargo::rerun-if-changed` names what never was, and then it "
-    "runs at each build",
+    Kind.MISSING_FILE: "It was removed, or a build script's `cargo::rerun-if-changed` names what never was, and then "
+    "it runs at each build",
     Kind.OUTPUT: "Somebody cleans in the build directory: let whole directories be removed instead",
     Kind.ENVIRONMENT: f"A build script or `env!` reads it: {SAME_VALUE}",
     Kind.SCRIPT: "Any file of a package counts while its build script prints no `cargo::rerun-if-changed`: print one. "

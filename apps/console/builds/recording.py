@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.builds.analysis_report import crates_of
 from apps.builds.domain.analysis import Analysis, analyse
+from apps.builds.domain.rebuilds import Cause
 from apps.builds.domain.units import Recording, Unit
 from apps.builds.models import Build
 from apps.console.builds.rows import took_text
+from apps.console.builds.unit_graph import Drawing, drawing_of
 from apps.console.charts import compact
+from apps.console.display import share
 
 MOST_ROWS = 120  # of the chart: the longest units
 MOST_LINES = 30  # of a table
@@ -26,6 +30,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Why:
+    """What made crates be built: `who` met it, and how many crates were built for it in all."""
+
+    text: str
+    who: str
+    advice: str
+    crates: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     data: str
     facts: list[tuple[str, str]]
@@ -37,6 +51,9 @@ class Report:
     shown: int
     units: int
     has_graph: bool
+    has_times: bool
+    causes: list[Why] | None  # None where the recording doesn't tell
+    drawing: Drawing | None
 
 
 def report_of(build: Build, recording: Recording) -> Report:
@@ -53,11 +70,21 @@ def report_of(build: Build, recording: Recording) -> Report:
         path_more=len(found.critical_path) - len(path),
         slowest=[line_of(unit, unit.duration, found.duration) for unit in found.slowest],
         duplicates=[(name, ", ".join(versions)) for name, versions in found.duplicates.items()][:MOST_LINES],
-        suggestions=[(each.text, took_text(each.saves)) for each in found.suggestions[:MOST_LINES]],
+        suggestions=[
+            (each.text, took_text(each.saves) if recording.has_times else "")
+            for each in found.suggestions[:MOST_LINES]
+        ],
         shown=len(rows),
         units=len(recording.units),
         has_graph=recording.has_graph,
+        has_times=recording.has_times,
+        causes=None if found.causes is None else [why_of(cause) for cause in found.causes[:MOST_LINES]],
+        drawing=drawing_of(recording, found),
     )
+
+
+def why_of(cause: Cause) -> Why:
+    return Why(cause.text, crates_of(cause), cause.advice, cause.crates)
 
 
 def line_of(unit: Unit, seconds: float, whole: float) -> Line:
@@ -71,10 +98,13 @@ def shown_units(recording: Recording) -> list[Unit]:
 
 
 def facts_of(recording: Recording, found: Analysis, cores: int) -> list[tuple[str, str]]:
-    facts = [("Units built", str(len(recording.units)))]
+    built = len(recording.units)
+    facts = [("Crates built" if recording.counts_crates else "Units built", str(built))]
     if recording.fresh is not None:
-        facts.append(("Fresh", str(recording.fresh)))
-    facts.append(("Time", took_text(found.duration)))
+        of_all = share(recording.fresh, recording.fresh + built)
+        facts.append(("Fresh", f"{recording.fresh}, {of_all} % of all"))
+    if recording.has_times:
+        facts.append(("Time", took_text(found.duration)))
     if recording.has_graph:
         facts += [
             ("Work", f"{took_text(found.work)} of all units together"),

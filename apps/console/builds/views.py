@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.builds.actions import keep_recording
+from apps.builds.domain.units import Recording
 from apps.builds.exceptions import RecordingRefused
 from apps.builds.models import Build, Source
 from apps.builds.recordings import NotARecording, decoded, read
@@ -120,16 +123,37 @@ def record(request: HttpRequest, pk: int) -> HttpResponse:
 def add_recording(build: Build, file: UploadedFile | None, actor: Actor) -> None:
     """Raises RecordingRefused."""
     if file is None or not file.size:
-        raise RecordingRefused("Choose a file: the page of --timings, or a log of --message-format=json.")
+        raise RecordingRefused(
+            "Choose a file: the page of --timings, or a log of --message-format=json or of `cargo build -v`."
+        )
     if file.size > LARGEST_FILE:
         raise RecordingRefused("This file has more than 8 MB: `manage.py builds analyze` reads it.")
     try:
         recording = read(file.read().decode("utf-8", "replace"))
     except NotARecording as error:
         raise RecordingRefused(str(error)) from error
-    if not recording.has_times:
+    if not recording.has_times and recording.rebuilds is None:
         raise RecordingRefused(
-            "This log has no times: each line must begin with its time, as `ts %.s` writes it."
+            "This log has no times: each line must begin with its time, as `ts %.s` writes it. Or it is one of "
+            "`cargo build -v`, with the reasons why crates were built."
         )
+    recording = together(kept_of(build), recording)
     source = Source.TIMINGS if recording.has_graph else Source.MESSAGES
     keep_recording(build=build, recording=recording, source=source, now=now(), actor=actor)
+
+
+def kept_of(build: Build) -> Recording | None:
+    """What the build has already, where it can be read."""
+    if not hasattr(build, "recording"):
+        return None
+    try:
+        return decoded(build.recording.content)
+    except NotARecording:
+        return None
+
+
+def together(kept: Recording | None, new: Recording) -> Recording:
+    """The new one in place of that which is kept; reasons are added to times, and times to reasons."""
+    if kept is not None and kept.has_times and not new.has_times:
+        return replace(kept, rebuilds=new.rebuilds)
+    return new.with_reasons_of(kept)
