@@ -1,5 +1,5 @@
-"""Stands in for the linker during one build (`linking.py`): links each program with every candidate in turn, tells how
-long each took, then links it as asked. Runs by itself, without Django.
+"""Stands in for the linker during one build (`measuring.py`): links each program with every candidate in turn, links it
+as asked, and tells how long each took. Runs by itself, without Django.
 
     link_timer.py ORDER.json -- ARGUMENTS…    ORDER: {"cc", "rounds", "results", "candidates": {name: words or null}}
 """
@@ -15,16 +15,20 @@ def main() -> int:
     order = json.loads(Path(sys.argv[1]).read_text())
     arguments = sys.argv[3:]
     output = arguments[arguments.index("-o") + 1] if "-o" in arguments[:-1] else ""
+    seconds: dict[str, list[float]] = {}
     if output and "-shared" not in arguments and "/build/" not in output:
-        seconds: dict[str, list[float]] = {name: [] for name in order["candidates"]}
+        seconds = {name: [] for name in order["candidates"]}
         for _round in range(order["rounds"]):
             for name, words in order["candidates"].items():
                 took = link(order["cc"], replaced(arguments, words), output)
                 if took is not None:
                     seconds[name].append(took)
+    code = subprocess.run([order["cc"], *arguments], check=False).returncode
+    if seconds and code == 0:
+        found = {"program": Path(output).name, "bytes": Path(output).stat().st_size, "seconds": seconds}
         with Path(order["results"]).open("a") as file:
-            file.write(json.dumps({"program": Path(output).name, "seconds": seconds}) + "\n")
-    return subprocess.run([order["cc"], *arguments], check=False).returncode
+            file.write(json.dumps(found) + "\n")
+    return code
 
 
 def replaced(arguments: list[str], words: list[str] | None) -> list[str]:

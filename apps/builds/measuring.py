@@ -31,19 +31,21 @@ class BuildFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way of building, and its figures: medians of all rounds."""
+    """One way of building, and its figures: medians of all rounds. `program_bytes`: of all programs together."""
 
     name: str
     seconds: float
     disk_bytes: int
+    program_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """How long the program took that takes longest to link, by linker; a linker that can't isn't there."""
+    """How long the largest program took to link, by linker; a linker that can't isn't there."""
 
     program: str
     seconds: Mapping[str, float]
+    program_bytes: int = 0
 
 
 @contextmanager
@@ -62,9 +64,10 @@ def copy_of(repository: Path, revision: str) -> Iterator[Path]:
 
 
 def compare(checkout: Path, arms: Mapping[str, Sequence[str]], *, rounds: int) -> list[Arm]:
-    """Clean dev builds with these arguments of cargo, in turn. Raises BuildFailed."""
+    """Clean builds with these arguments of cargo, in turn. Raises BuildFailed."""
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     sizes: dict[str, list[int]] = {name: [] for name in arms}
+    programs: dict[str, list[int]] = {name: [] for name in arms}
     for _round in range(rounds):
         for name, arguments in arms.items():
             with tempfile.TemporaryDirectory(dir=checkout.parent) as target:
@@ -72,12 +75,21 @@ def compare(checkout: Path, arms: Mapping[str, Sequence[str]], *, rounds: int) -
                 cargo(checkout, ["build", *arguments], {"CARGO_TARGET_DIR": target})
                 seconds[name].append(time.monotonic() - began)
                 sizes[name].append(blocks_of(Path(target)))
+                programs[name].append(programs_in(Path(target)))
     return [
-        Arm(name, statistics.median(seconds[name]), round(statistics.median(sizes[name]))) for name in arms
+        Arm(
+            name,
+            statistics.median(seconds[name]),
+            round(statistics.median(sizes[name])),
+            round(statistics.median(programs[name])),
+        )
+        for name in arms
     ]
 
 
-def link_times(checkout: Path, toolchain: Toolchain, linkers: Sequence[Linker]) -> Links | None:
+def link_times(
+    checkout: Path, toolchain: Toolchain, linkers: Sequence[Linker], *, rounds: int = LINK_ROUNDS
+) -> Links | None:
     """None when nothing is linked. Raises BuildFailed."""
     cc = shutil.which("cc")
     if cc is None:
@@ -86,7 +98,7 @@ def link_times(checkout: Path, toolchain: Toolchain, linkers: Sequence[Linker]) 
     results, order = place / "links", place / "order.json"
     candidates = {linker.name: linker.words for linker in linkers}
     order.write_text(
-        json.dumps({"cc": cc, "rounds": LINK_ROUNDS, "results": str(results), "candidates": candidates})
+        json.dumps({"cc": cc, "rounds": rounds, "results": str(results), "candidates": candidates})
     )
     words = [sys.executable, "-IS", link_timer.__file__, str(order), "--"]
     write_whole(place / "linker", f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'.encode(), mode=0o755)
@@ -94,7 +106,9 @@ def link_times(checkout: Path, toolchain: Toolchain, linkers: Sequence[Linker]) 
     more = {variable: str(place / "linker"), "CARGO_TARGET_DIR": str(place / "linked")}
     cargo(checkout, ["build", "--tests", "--jobs", "1"], more)
     found = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    return slowest([Links(each["program"], medians(each["seconds"])) for each in found], linkers[0])
+    return slowest(
+        [Links(each["program"], medians(each["seconds"]), each["bytes"]) for each in found], linkers[0]
+    )
 
 
 def medians(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
@@ -125,3 +139,9 @@ def blocks_of(place: Path) -> int:
         status = path.lstat()
         found[status.st_dev, status.st_ino] = status.st_blocks
     return sum(found.values()) * BLOCK
+
+
+def programs_in(target: Path) -> int:
+    """Bytes of the programs that a build of any profile left."""
+    found = (path for path in target.glob("*/*") if path.is_file() and os.access(path, os.X_OK))
+    return sum(path.stat().st_size for path in found if not path.suffix)

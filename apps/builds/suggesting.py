@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps.builds import measuring
+from apps.builds.domain.profile_settings import FOR_DEV, FOR_RELEASE, Setting
 from apps.builds.domain.toml_patch import CantPatch, Value, patched, table_in, toml
 from apps.builds.toolchains import Linker, Toolchain, linkers, toolchain_of
 from apps.workspaces.models import Repository
@@ -15,8 +16,8 @@ WORTH_SECONDS = (
     0.1  # a linker must win as much for each program, as another one makes everything be compiled anew
 )
 WORTH_SHARE = 0.9
-PAYS_SHARE = 0.95  # a setting of a profile: it changes nothing but debug info
-MB = 1024 * 1024
+PAYS_SHARE = 0.95  # a setting of a profile: of time or disk
+SMALLER_SHARE, SLOWER_SHARE = 0.9, 1.5  # of a release: so much smaller programs are worth so much more time
 LARGEST_FILE = 1_000_000
 
 
@@ -24,36 +25,6 @@ class SuggestRefused(Exception):
     """For people."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One key of a profile in Cargo.toml."""
-
-    table: tuple[str, ...]
-    key: str
-    value: Value
-    why: str
-
-    @property
-    def name(self) -> str:
-        return f"{'.'.join(self.table)}.{self.key}"
-
-    @property
-    def arguments(self) -> list[str]:
-        """Of cargo, for a build with it."""
-        words = [f'"{word}"' if word == "*" else word for word in self.table]
-        value = f'"{self.value}"' if isinstance(self.value, str) else str(self.value).lower()
-        return ["--config", f"{'.'.join([*words, self.key])}={value}"]
-
-
-SETTINGS = (
-    Setting(
-        ("profile", "dev"),
-        "debug",
-        "line-tables-only",
-        "backtraces keep their lines; debuggers lose variables",
-    ),
-    Setting(("profile", "dev", "package", "*"), "debug", False, "dependencies without debug info"),
-)
 AS_IT_IS, TOGETHER = "as it is", "all of these"
 
 
@@ -63,12 +34,17 @@ class Suggestion:
 
     patch: str = ""
     notes: list[str] = field(default_factory=list)
-    arms: list[measuring.Arm] = field(default_factory=list)
+    arms: list[measuring.Arm] = field(default_factory=list)  # of dev builds
+    release_arms: list[measuring.Arm] = field(default_factory=list)
     links: measuring.Links | None = None
 
 
-def suggest(repository: Repository, *, measure: bool, cranelift: bool, rounds: int) -> Suggestion:
-    """Raises SuggestRefused, NoToolchain, BuildFailed, GitFailed."""
+def suggest(
+    repository: Repository, *, measure: bool, cranelift: bool, rounds: int, release: bool = False
+) -> Suggestion:
+    """`release`: release builds are measured as well. Raises SuggestRefused, NoToolchain, BuildFailed, GitFailed."""
+    if release and not measure:
+        raise SuggestRefused("What a release gains is a matter of figures: add --measure.")
     path, revision = Path(repository.path), repository.target or "HEAD"
     found = Suggestion()
     with measuring.copy_of(path, revision) as checkout:
@@ -77,19 +53,22 @@ def suggest(repository: Repository, *, measure: bool, cranelift: bool, rounds: i
         toolchain = toolchain_of(checkout)
         found.notes.append(f"Rust {toolchain.release}, {toolchain.host}.")
         manifest = read(checkout / "Cargo.toml")
-        settings = [setting for setting in SETTINGS if not is_set(manifest, setting)]
+        settings = [setting for setting in FOR_DEV if not is_set(manifest, setting)]
         if measure and settings:
             found.arms = measuring.compare(checkout, arms_of(settings), rounds=rounds)
-            idle = [setting for setting in settings if not pays(setting, found.arms)]
-            found.notes += [f"{setting.name} = {toml(setting.value)} gains nothing here." for setting in idle]
-            settings = [setting for setting in settings if setting not in idle]
+            settings = worth_it(settings, found.arms, found.notes)
+        if release:
+            offered = [setting for setting in FOR_RELEASE if not is_set(manifest, setting)]
+            found.release_arms = measuring.compare(checkout, arms_of(offered, "--release"), rounds=rounds)
+            settings += worth_it(offered, found.release_arms, found.notes)
         config = {**linker_tables(found, checkout, toolchain, measure=measure)}
         if cranelift:
             config |= cranelift_tables(toolchain)
         profiles: dict[tuple[str, ...], dict[str, Value]] = {}
         for setting in settings:
             profiles.setdefault(setting.table, {})[setting.key] = setting.value
-            found.notes.append(f"{setting.name} = {toml(setting.value)}: {setting.why}.")
+            gain = gain_of(setting, found.release_arms if setting in FOR_RELEASE else found.arms)
+            found.notes.append(f"{setting.name} = {toml(setting.value)}: {setting.why}{gain}.")
         found.patch = "".join(
             difference(checkout, name, wanted, found.notes)
             for name, wanted in (("Cargo.toml", profiles), (config_file(checkout), config))
@@ -98,17 +77,50 @@ def suggest(repository: Repository, *, measure: bool, cranelift: bool, rounds: i
     return found
 
 
-def arms_of(settings: Sequence[Setting]) -> dict[str, list[str]]:
-    arms = {AS_IT_IS: [], **{setting.name: setting.arguments for setting in settings}}
+def arms_of(settings: Sequence[Setting], *arguments: str) -> dict[str, list[str]]:
+    """Each by itself and all together, beside a build as it is; all with these arguments."""
+    arms = {AS_IT_IS: [*arguments]}
+    arms |= {setting.name: [*arguments, *setting.arguments] for setting in settings}
     if len(settings) > 1:
-        arms[TOGETHER] = [word for setting in settings for word in setting.arguments]
+        arms[TOGETHER] = [*arguments, *(word for setting in settings for word in setting.arguments)]
     return arms
 
 
+def worth_it(settings: Sequence[Setting], arms: Sequence[measuring.Arm], notes: list[str]) -> list[Setting]:
+    """Those that pay; of the others it is noted that they don't."""
+    idle = [setting for setting in settings if not pays(setting, arms)]
+    notes += [f"{setting.name} = {toml(setting.value)} gains too little here." for setting in idle]
+    return [setting for setting in settings if setting not in idle]
+
+
 def pays(setting: Setting, arms: Sequence[measuring.Arm]) -> bool:
-    """Whether it saves enough of time or disk by itself."""
-    before, after = (next(arm for arm in arms if arm.name == name) for name in (AS_IT_IS, setting.name))
+    """Whether it saves enough of time or disk by itself; for a release, of its programs, at a bearable price."""
+    before, after = arm_named(AS_IT_IS, arms), arm_named(setting.name, arms)
+    if setting in FOR_RELEASE:
+        return after.program_bytes <= before.program_bytes * SMALLER_SHARE and (
+            after.seconds <= before.seconds * SLOWER_SHARE
+        )
     return after.seconds <= before.seconds * PAYS_SHARE or after.disk_bytes <= before.disk_bytes * PAYS_SHARE
+
+
+def arm_named(name: str, arms: Sequence[measuring.Arm]) -> measuring.Arm:
+    return next(arm for arm in arms if arm.name == name)
+
+
+def gain_of(setting: Setting, arms: Sequence[measuring.Arm]) -> str:
+    """For its note; nothing where nothing was measured."""
+    if not arms:
+        return ""
+    before, after = arm_named(AS_IT_IS, arms), arm_named(setting.name, arms)
+    words = f"; {part(after.seconds, before.seconds)} of the time"
+    words += f", {part(after.disk_bytes, before.disk_bytes)} of the disk"
+    if before.program_bytes:
+        words += f", {part(after.program_bytes, before.program_bytes)} of the programs' size"
+    return words
+
+
+def part(after: float, before: float) -> str:
+    return f"{after / before:.2f}" if before else "-"
 
 
 def is_set(manifest: str, setting: Setting) -> bool:

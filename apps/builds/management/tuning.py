@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -7,11 +8,11 @@ from apps.access.exceptions import NotAllowed
 from apps.access.roles import shell_actor
 from apps.builds.cache_actions import clear_cache
 from apps.builds.cache_serial import cache_data
-from apps.builds.measuring import BuildFailed
+from apps.builds.measuring import Arm, BuildFailed
 from apps.builds.models import BuildOptions, CompilerCache
 from apps.builds.option_actions import OptionRefused, set_options, words_of
 from apps.builds.sccache import CacheBusy, CacheRefused
-from apps.builds.suggesting import AS_IT_IS, Suggestion, SuggestRefused, suggest
+from apps.builds.suggesting import AS_IT_IS, Suggestion, SuggestRefused, arm_named, part, suggest
 from apps.builds.toolchains import NoToolchain
 from apps.fleet.models import Host
 from apps.lib.cli import OperatorCommand, table, whole_number
@@ -56,6 +57,9 @@ class TuningCommands(OperatorCommand):
         suggestion.add_argument("repository", metavar="REPOSITORY", help="name or path")
         suggestion.add_argument(
             "--measure", action="store_true", help="build it with and without; takes a while"
+        )
+        suggestion.add_argument(
+            "--release", action="store_true", help="measure and offer settings of release builds as well"
         )
         suggestion.add_argument(
             "--rounds", type=whole_number, default=3, help="builds of each kind (%(default)s)"
@@ -106,6 +110,7 @@ class TuningCommands(OperatorCommand):
             repository,
             measure=options["measure"],
             cranelift=options["cranelift"],
+            release=options["release"],
             rounds=max(1, options["rounds"]),
         )
         return asdict(found), text_of(found)
@@ -121,21 +126,29 @@ def find(name_or_path: str) -> Repository:
 def text_of(found: Suggestion) -> str:
     """The patch last, as it is what one may pass on to `git apply`; lines before it begin with #."""
     lines = [*found.notes]
-    if found.arms:
-        before = next(arm for arm in found.arms if arm.name == AS_IT_IS)
-        rows = [
-            (
-                arm.name,
-                f"{arm.seconds:.2f} s",
-                f"{arm.seconds / before.seconds:.2f}",
-                f"{arm.disk_bytes // MB} MB",
-                f"{arm.disk_bytes / max(1, before.disk_bytes):.2f}",
-            )
-            for arm in found.arms
-        ]
-        lines += ["", *table(("CLEAN DEV BUILD", "TIME", "", "DISK", ""), rows).splitlines()]
+    lines += arm_lines("CLEAN DEV BUILD", found.arms) + arm_lines("CLEAN RELEASE BUILD", found.release_arms)
     if found.links:
         links = [(name, f"{seconds * 1000:.0f} ms") for name, seconds in found.links.seconds.items()]
         lines += ["", *table((f"LINKING {found.links.program}", "TIME"), links).splitlines()]
     text = "".join(f"# {line}".rstrip() + "\n" for line in lines)
     return text + (found.patch or "# Nothing to change.\n")
+
+
+def arm_lines(head: str, arms: Sequence[Arm]) -> list[str]:
+    """What each took and left, and its part of what the build does as it is."""
+    if not arms:
+        return []
+    before = arm_named(AS_IT_IS, arms)
+    rows = [
+        (
+            arm.name,
+            f"{arm.seconds:.2f} s",
+            part(arm.seconds, before.seconds),
+            f"{arm.disk_bytes // MB} MB",
+            part(arm.disk_bytes, before.disk_bytes),
+            f"{arm.program_bytes / MB:.1f} MB",
+            part(arm.program_bytes, before.program_bytes),
+        )
+        for arm in arms
+    ]
+    return ["", *table((head, "TIME", "", "DISK", "", "PROGRAMS", ""), rows).splitlines()]
