@@ -106,17 +106,12 @@ def link_times(
     more = {variable: str(place / "linker"), "CARGO_TARGET_DIR": str(place / "linked")}
     cargo(checkout, ["build", "--tests", "--jobs", "1"], more)
     found = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    return slowest(
-        [Links(each["program"], medians(each["seconds"]), each["bytes"]) for each in found], linkers[0]
-    )
+    links = [Links(each["program"], medians(each["seconds"]), each["bytes"]) for each in found]
+    return max(links, key=lambda each: each.program_bytes, default=None)
 
 
 def medians(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in seconds.items() if times}
-
-
-def slowest(found: Sequence[Links], own: Linker) -> Links | None:
-    return max(found, key=lambda links: links.seconds.get(own.name, 0.0), default=None)
 
 
 def cargo(checkout: Path, argv: Sequence[str], more: dict[str, str]) -> None:

@@ -96,6 +96,7 @@ def test_it_measures_each_setting_and_each_linker(repository):
     assert found.links.program.startswith(("app-", "base-"))
 
 
+@pytest.mark.slow
 @pytest.mark.needs("cargo")
 def test_of_a_release_it_offers_what_makes_programs_smaller_and_tells_the_price(repository):
     found = suggest(repository, measure=True, release=True)
