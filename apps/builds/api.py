@@ -1,12 +1,15 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema
 
+from apps.builds.analysis_report import Named, analysis_data
+from apps.builds.domain.analysis import analyse
 from apps.builds.models import Build, BuildDirectory
-from apps.builds.queries import BuildFilter, builds_of
+from apps.builds.queries import BuildFilter, builds_of, cores_of
+from apps.builds.recordings import NotARecording, decoded
 from apps.builds.serial import build_data, directory_data, wait_data
 
 builds = Router(tags=["builds"])
@@ -94,6 +97,23 @@ def show_build(request: HttpRequest, pk: int) -> Any:
     build = get_object_or_404(Build.objects.with_names(), pk=pk)
     waits = build.waits.select_related("holder")[:MOST_WAITS]
     return build_data(build) | {"waits": [wait_data(wait) for wait in waits]}
+
+
+@builds.get(
+    "/{int:pk}/analysis",
+    response=dict[str, Any],
+    summary="Where the time of a build went that has a recording, and why its crates were built",
+)
+def show_analysis(request: HttpRequest, pk: int) -> Any:
+    """As `builds analyze --json` has it; none for what the recording doesn't tell."""
+    build = get_object_or_404(Build.objects.select_related("recording", "host"), pk=pk)
+    if not hasattr(build, "recording"):
+        raise Http404("This build has no recording.")
+    try:
+        recording = decoded(build.recording.content)
+    except NotARecording as error:
+        raise Http404(str(error)) from error
+    return analysis_data(Named(f"build {pk}", recording, analyse(recording, cores=cores_of(build.host))))
 
 
 @directories.get(

@@ -1,5 +1,6 @@
 """Builds, and waits for locks, as people ask for them. All of it reads a bounded number of rows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from django.db.models import Count, Q, Sum
 
 from apps.builds.domain.waiting import Party, Wait
 from apps.builds.models import OPEN, Build, BuildQuerySet, BuildState, LockWait
+from apps.fleet.models import Host
 
 MOST_WAITS = 20_000  # of a span, the newest
 MOST_TIMES = 2_000
@@ -108,3 +110,8 @@ def open_by_host() -> dict[int, dict[str, int]]:
     for host, state, count in rows:
         found.setdefault(host, {})[state] = count
     return found
+
+
+def cores_of(host: Host) -> int:
+    """That its builds may use; one at least."""
+    return max(1, math.floor(host.usable_cpus or host.logical_cpus or 1))

@@ -3,6 +3,9 @@
 import pytest
 from django.test import Client
 
+from apps.builds.actions import keep_recording
+from apps.builds.domain.units import Rebuild, Recording, Unit
+from apps.builds.models import Source
 from apps.events.domain.actor import Role
 from tests.factories import (
     make_build,
@@ -13,6 +16,7 @@ from tests.factories import (
     make_repository,
     make_user,
     make_wave,
+    now,
 )
 
 pytestmark = pytest.mark.django_db
@@ -88,3 +92,24 @@ def test_it_lists_build_directories(get, agent):
     )
     assert [row["host"] for row in get("/build-directories")] == ["builder", "local"]
     assert [row["host"] for row in get("/build-directories", limit=1, before=10**18)] == ["builder"]
+
+
+def test_it_tells_where_a_build_s_time_went_and_why_its_crates_were_built(get):
+    build = make_build(None, host=make_host("builder", usable_cpus=4.0))
+    units = Unit(0, "core", "1.0.0", duration=8.0, unblocks=(1,)), Unit(1, "app", start=8.0, duration=2.0)
+    recording = Recording(units, rebuilds=(Rebuild("core", "1.0.0", "the env variable X changed"),))
+    keep_recording(build=build, recording=recording, source=Source.TIMINGS, now=now())
+
+    found = get(f"/builds/{build.pk}/analysis")
+
+    assert [step["unit"] for step in found["critical_path"]] == ["core v1.0.0", "app"]
+    assert found["slowest"][1]["waited_for"] == "core v1.0.0"
+    assert [(cause["kind"], cause["crates"]) for cause in found["rebuilds"]] == [("environment", 1)]
+    assert any("of 4 cores had work" in each["text"] for each in found["suggestions"])
+
+
+def test_a_build_without_a_recording_has_no_analysis(client):
+    client.force_login(make_user("vera", Role.VIEWER))
+
+    assert client.get(f"/api/v1/builds/{make_build(None).pk}/analysis").status_code == 404
+    assert client.get("/api/v1/builds/4711/analysis").status_code == 404

@@ -158,6 +158,22 @@ def test_of_messages_with_times_it_tells_these_and_no_path(tmp_path):
     assert "cores had work" not in text
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (artifact("serde"), "1 units built"),
+        (f"1.0 {artifact('serde')}", "1 units built; 0 were fresh; 0.0 s"),
+        (LOG, "4 crates built"),
+        (SLOW, "3 units built; 10.0 s"),
+    ],
+)
+def test_every_kind_of_recording_is_read_where_there_is_no_cargo(tmp_path, monkeypatch, content, told):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "recording").write_text(content)
+
+    assert told in run("analyze", str(tmp_path / "recording"))
+
+
 @pytest.mark.needs("cargo")
 def test_it_reads_the_messages_of_a_real_build_while_they_come(tmp_path):
     make_crates(tmp_path / "w", {"base": [], "app": ["base"]}, binary="app")

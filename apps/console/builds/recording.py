@@ -10,6 +10,7 @@ from apps.builds.domain.analysis import Analysis, analyse
 from apps.builds.domain.rebuilds import Cause
 from apps.builds.domain.units import Recording, Unit
 from apps.builds.models import Build
+from apps.builds.queries import cores_of
 from apps.console.builds.rows import took_text
 from apps.console.builds.unit_graph import Drawing, drawing_of
 from apps.console.charts import compact
@@ -57,7 +58,7 @@ class Report:
 
 
 def report_of(build: Build, recording: Recording) -> Report:
-    cores = max(1, math.floor(build.host.usable_cpus or build.host.logical_cpus or 1))
+    cores = cores_of(build.host)
     found = analyse(recording, cores=cores)
     path = sorted(found.critical_path, key=lambda step: -step.seconds)[:MOST_LINES]
     rows = shown_units(recording)
