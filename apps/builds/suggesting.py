@@ -52,15 +52,7 @@ def suggest(
             raise SuggestRefused(f"{repository.name} has no Cargo.toml at its top: only Rust is known here.")
         toolchain = toolchain_of(checkout)
         found.notes.append(f"Rust {toolchain.release}, {toolchain.host}.")
-        manifest = read(checkout / "Cargo.toml")
-        settings = [setting for setting in FOR_DEV if not is_set(manifest, setting)]
-        if measure and settings:
-            found.arms = measuring.compare(checkout, arms_of(settings), rounds=rounds)
-            settings = worth_it(settings, found.arms, found.notes)
-        if release:
-            offered = [setting for setting in FOR_RELEASE if not is_set(manifest, setting)]
-            found.release_arms = measuring.compare(checkout, arms_of(offered, "--release"), rounds=rounds)
-            settings += worth_it(offered, found.release_arms, found.notes)
+        settings = chosen_settings(found, checkout, measure=measure, release=release, rounds=rounds)
         config = {**linker_tables(found, checkout, toolchain, measure=measure)}
         if cranelift:
             config |= cranelift_tables(toolchain)
@@ -75,6 +67,22 @@ def suggest(
             if wanted
         )
     return found
+
+
+def chosen_settings(
+    found: Suggestion, checkout: Path, *, measure: bool, release: bool, rounds: int
+) -> list[Setting]:
+    """Those that the repository hasn't set; where it was measured, that pay. The figures go into `found`."""
+    manifest = read(checkout / "Cargo.toml")
+    settings = [setting for setting in FOR_DEV if not is_set(manifest, setting)]
+    if measure and settings:
+        found.arms = measuring.compare(checkout, arms_of(settings), rounds=rounds)
+        settings = worth_it(settings, found.arms, found.notes)
+    offered = [setting for setting in FOR_RELEASE if release and not is_set(manifest, setting)]
+    if offered:
+        found.release_arms = measuring.compare(checkout, arms_of(offered, "--release"), rounds=rounds)
+        settings += worth_it(offered, found.release_arms, found.notes)
+    return settings
 
 
 def arms_of(settings: Sequence[Setting], *arguments: str) -> dict[str, list[str]]:
