@@ -107,6 +107,18 @@ def test_it_draws_what_waited_for_what(viewer, build):
     assert "others between" not in page
 
 
+@pytest.mark.parametrize(
+    ("unit", "word"),
+    [
+        (Unit(0, "serde", "1.0.0"), "serde"),
+        (Unit(0, "app", "1.0.0", 'app "bin"'), 'app "bin"'),
+        (Unit(0, "part-of-a-long-workspace-07", "1.0.0"), "part-of…workspace-07"),
+    ],
+)
+def test_a_box_has_a_short_word_for_its_unit(unit, word):
+    assert unit_graph.short_word(unit) == word
+
+
 def test_of_many_units_it_draws_the_critical_path_and_the_longest(viewer, build, monkeypatch):
     monkeypatch.setattr(unit_graph, "MOST_BOXES", 2)
     between = Unit(1, "between", start=1, duration=1, unblocks=(2,))

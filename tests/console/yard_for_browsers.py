@@ -176,7 +176,7 @@ def make_builds(wave: Any) -> None:
 
 def a_recording() -> Any:
     """Forty crates in four columns; each column's last one holds up the next."""
-    from apps.builds.domain.units import Recording, Unit
+    from apps.builds.domain.units import Rebuild, Recording, Unit
 
     units = [
         Unit(
@@ -191,7 +191,12 @@ def a_recording() -> Any:
         for number in range(40)
     ]
     again = Unit(40, "crate-of-a-longer-name-07", "1.0.0", start=0.5, duration=1.2)
-    return Recording((*units, again), cpu=tuple((at / 4, 0.5 + (at % 5) / 10) for at in range(32)))
+    rebuilds = (
+        Rebuild("ingest", "0.1.0", f"the file `crates/{'very-' * 20}long/src/lib.rs` has changed"),
+        Rebuild("app", "0.1.0", "the dependency `ingest` was rebuilt"),
+    )
+    cpu = tuple((at / 4, 0.5 + (at % 5) / 10) for at in range(32))
+    return Recording((*units, again), cpu=cpu, rebuilds=rebuilds)
 
 
 def make_checkout(place: Path) -> Path:

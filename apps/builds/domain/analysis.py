@@ -16,6 +16,7 @@ SLOWEST = 20
 HEAVY_SHARE = 0.2  # of the critical path in one crate: worth splitting
 LOW_PARALLELISM = 0.6  # of the cores, on average
 LONG_SCRIPT = 1.0  # seconds
+LEAST_GAIN = 0.05  # seconds that are worth a suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,9 @@ def suggestions(
     cores: int,
 ) -> tuple[Suggestion, ...]:
     gains = Gains(recording, graph, cores)
-    found = [*heavy_crates(path, gains), *slow_scripts(path, gains)]
+    found = [
+        each for each in (*heavy_crates(path, gains), *slow_scripts(path, gains)) if each.saves > LEAST_GAIN
+    ]
     found += copies(recording.units, duplicates, cores=cores)
     if (
         recording.has_graph

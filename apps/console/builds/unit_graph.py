@@ -11,7 +11,7 @@ MOST_BOXES = 200
 COLUMN, ROW = 212, 27  # pixels from one box to the next
 WIDTH, HEIGHT = 172, 20  # of a box
 EDGE = 6
-LETTERS = 20
+LETTERS, BEGIN = 20, 7  # of a word, and of it before a cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,10 @@ def box_of(node: Node, longest: float) -> Box:
 
 
 def short_word(unit: Unit) -> str:
-    """Without its version, and without its name where its target repeats that."""
+    """Without its version, and without its name where its target repeats that. Of a long one the middle goes: crates of
+    a workspace mostly begin alike."""
     word = f"{unit.name} {unit.target}".strip().replace(f"{unit.name} {unit.name} ", f"{unit.name} ")
-    return word if len(word) <= LETTERS else word[: LETTERS - 1].rstrip() + "…"
+    return word if len(word) <= LETTERS else f"{word[:BEGIN]}…{word[BEGIN + 1 - LETTERS :]}"
 
 
 def line_to(node: Node, before: Node) -> Line:
