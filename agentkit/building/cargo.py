@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from agentkit.building import keys
+from agentkit.building import jobserver, keys
 from agentkit.building.plan import Plan
 
 DIRECTORIES = "SWARMYARD_BUILD_DIRS"  # holds a directory for each key
@@ -34,6 +34,8 @@ def plan_for(argv: list[str], environment: dict[str, str]) -> Plan:
         choose_directory(plan, root, argv, rest)
     if wrapper := environment.get(WRAPPER):
         choose_wrapper(plan, wrapper)
+    if plan.is_build and not chooses_jobs(rest, environment):
+        plan.jobserver = environment.get(jobserver.DIRECTORY, "")
     return plan
 
 
@@ -65,6 +67,14 @@ def choose_wrapper(plan: Plan, wrapper: str) -> None:
 
 def is_cold(plan: Plan) -> bool:
     return plan.is_build and not os.path.isdir(os.path.join(plan.directory, "debug"))  # noqa: PTH112, PTH118
+
+
+def chooses_jobs(rest: list[str], environment: dict[str, str]) -> bool:
+    """Whether the user says how many compilers run: by `-j`, beside which cargo would warn of a jobserver, or by a
+    jobserver of his own."""
+    words = " ".join(environment.get(name, "") for name in ("CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS"))
+    short = any(word.startswith("-") and not word.startswith("--") and "j" in word for word in rest)
+    return "--jobserver" in words or short or has_option(rest, "--jobs")
 
 
 def configured_wrapper(plan: Plan) -> bool:

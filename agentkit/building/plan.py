@@ -7,6 +7,7 @@ class Plan:
     __slots__ = (
         "directory",
         "environment",
+        "jobserver",
         "leaves_slot",
         "mode",
         "notes",
@@ -22,6 +23,7 @@ class Plan:
         self.mode = mode  # check, dev, test, release; empty for what builds nothing
         self.directory = ""  # where it builds; empty when only the tool knows
         self.parts: dict[str, str] = {}  # what the directory is for; empty where the user chose it
+        self.jobserver = ""  # the directory of the one that it shares
         self.short = False  # goes ahead of long ones that wait for a slot
         self.patient = False  # lets others go ahead that come after it
         self.leaves_slot = False  # becomes another program when its build is over, as `cargo run` does

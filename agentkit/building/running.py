@@ -8,6 +8,7 @@ import os
 import sys
 import time
 
+from agentkit.building import jobserver
 from agentkit.building.report import Report
 from agentkit.building.shim import INSIDE, REPORTS, SLOTS, complain
 from agentkit.building.slots import Ticket
@@ -15,6 +16,7 @@ from agentkit.building.slots import Ticket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Sequence
 
     from agentkit.building.plan import Plan
 else:
@@ -30,33 +32,34 @@ _FROM_KERNEL = 0x80
 
 def run(real: str, argv: list[str], plan: Plan) -> int:
     report = Report(os.environ.get(REPORTS, ""), plan, argv)
-    ticket = None
+    held: list[Ticket | jobserver.Tokens] = []
     watched = _PASSED_ON | {signal.SIGCHLD}
     try:
-        ticket = take_slot(plan, report)
+        held += take_slot(plan, report)
+        held += share_compilers(plan)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         report.begin()
         pid = start(real, argv, {**plan.environment, INSIDE: report.id}, mask)
-        status, memory = wait(pid, watched, ticket if plan.leaves_slot else None)
+        status, memory = wait(pid, watched, held if plan.leaves_slot else [])
         report.end(os.waitstatus_to_exitcode(status), memory)
     finally:
-        if ticket is not None:
-            ticket.close()
+        for each in held:
+            each.close()
     if os.WIFSIGNALED(status):
         die_of(os.WTERMSIG(status))
     return os.waitstatus_to_exitcode(status)
 
 
-def take_slot(plan: Plan, report: Report) -> Ticket | None:
-    """None where there are no slots, or none can be had for a fault: the build shall not suffer from that."""
+def take_slot(plan: Plan, report: Report) -> list[Ticket]:
+    """Empty where there are no slots, or none can be had for a fault: the build shall not suffer from that."""
     directory = os.environ.get(SLOTS)
     if not directory:
-        return None
+        return []
     try:
         ticket = Ticket(directory, short=plan.short, patient=plan.patient)
     except OSError as error:
         complain(f"builds without a slot, as none can be taken in {directory}: {error.strerror}")
-        return None
+        return []
     began, told = time.monotonic(), False
 
     def look(ahead: list[int]) -> None:
@@ -73,7 +76,19 @@ def take_slot(plan: Plan, report: Report) -> Ticket | None:
     except KeyboardInterrupt:
         ticket.close()
         die_of(signal.SIGINT)
-    return ticket
+    return [ticket]
+
+
+def share_compilers(plan: Plan) -> list[jobserver.Tokens]:
+    """Empty where no jobserver is to be shared, or there is none: the build has as many compilers as ever then."""
+    if not plan.jobserver or len(plan.jobserver.split()) != 1:  # a path with blanks can't be told to cargo
+        return []
+    try:
+        tokens = jobserver.Tokens(plan.jobserver)
+    except OSError:
+        return []
+    plan.environment[jobserver.VARIABLE] = tokens.flags
+    return [tokens]
 
 
 def start(real: str, argv: list[str], environment: dict[str, str], mask: set[int | signal.Signals]) -> int:
@@ -95,16 +110,19 @@ def start(real: str, argv: list[str], environment: dict[str, str], mask: set[int
         os._exit(127 if error.errno == errno.ENOENT else 126)
 
 
-def wait(pid: int, watched: set[signal.Signals], ticket: Ticket | None) -> tuple[int, int]:
-    """Its wait status and peak memory in bytes. A `ticket` is given back as soon as it has become another program."""
+def wait(
+    pid: int, watched: set[signal.Signals], held: Sequence[Ticket | jobserver.Tokens]
+) -> tuple[int, int]:
+    """Its wait status and peak memory in bytes. What is `held` is given back once it has become another program."""
     while True:
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
             return status, usage.ru_maxrss * 1024
-        came = signal.sigtimedwait(watched, LOOK) if ticket else signal.sigwaitinfo(watched)
-        if ticket and is_another_program(pid):
-            ticket.close()
-            ticket = None
+        came = signal.sigtimedwait(watched, LOOK) if held else signal.sigwaitinfo(watched)
+        if held and is_another_program(pid):
+            for each in held:
+                each.close()
+            held = []
         if came is not None and came.si_signo in _PASSED_ON and came.si_code != _FROM_KERNEL:
             os.kill(pid, came.si_signo)
 

@@ -21,6 +21,9 @@ class BuildOptions(models.Model):
     )
     scheme = models.CharField(max_length=10, choices=Scheme, default=Scheme.LEAN)
     slots = models.BooleanField(default=True, help_text="builds wait for a slot of their host")
+    jobserver = models.BooleanField(
+        default=False, help_text="builds of a host share a number of compilers, whatever each would start"
+    )
     warm_start = models.BooleanField(
         default=True, help_text="a base is kept built, and build directories of new agents are made from it"
     )

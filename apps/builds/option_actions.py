@@ -21,7 +21,9 @@ def switches() -> list[str]:
 
 
 def switched_off(options: BuildOptions) -> list[str]:
-    return [name for name in switches() if not getattr(options, name)]
+    """What is on where nobody says otherwise."""
+    usual = BuildOptions()
+    return [name for name in switches() if getattr(usual, name) and not getattr(options, name)]
 
 
 def words_of(options: BuildOptions) -> dict[str, str]:

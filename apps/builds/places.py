@@ -45,6 +45,10 @@ def slots() -> Path:
     return root() / "slots"
 
 
+def jobserver() -> Path:
+    return root() / "jobserver"
+
+
 def reports() -> Path:
     return root() / "reports"
 
@@ -60,7 +64,7 @@ def compiler_cache() -> Path:
 
 def make_ready() -> None:
     """Directories that shims write into, and the shims themselves. Safe to repeat."""
-    for place in (slots(), reports(), shims()):
+    for place in (slots(), reports(), shims(), jobserver()):
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
     agentkit = settings.BASE_DIR / "agentkit"
     words = [sys.executable, "-IS"]

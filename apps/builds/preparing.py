@@ -44,4 +44,6 @@ def environment_of(directories: Path, options: BuildOptions) -> dict[str, str]:
         environment["SWARMYARD_RUSTC_WRAPPER"] = str(rustc_wrapper.path())
     if options.slots:
         environment["SWARMYARD_BUILD_SLOTS"] = str(places.slots())
+    if options.jobserver:
+        environment["SWARMYARD_JOBSERVER"] = str(places.jobserver())
     return environment

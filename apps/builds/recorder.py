@@ -9,11 +9,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
-from apps.builds import actions, places
+from apps.builds import actions, jobserver, places
 from apps.builds.domain.slots import slots
 from apps.builds.found_recordings import pick_up
 from apps.builds.lock_watch import LockWatch, watch
-from apps.builds.models import Build
+from apps.builds.models import Build, BuildState
 from apps.builds.reports import Found, ReportBox
 from apps.builds.samples import frame_of
 from apps.fleet.models import Host
@@ -47,6 +47,8 @@ class Recorder:
             actions.record_waits(host=self.host, waits=waits)
         for found, build in builds:
             self._tell(found, build)
+        if any(build.state == BuildState.KILLED for _, build in builds):
+            jobserver.renew()
         return Build.objects.open().filter(host=self.host).count()
 
     def _tell(self, found: Found, build: Build) -> None:
@@ -64,11 +66,13 @@ class Recorder:
     def give_up_gone(self) -> None:
         """Builds that were killed together with their shim say nothing any more."""
         dead = [build for build in Build.objects.open().filter(host=self.host) if not is_alive(build)]
-        gone = [
-            build for build in dead if not self.box.tells_end(build.report)
-        ]  # which they did before they died
-        for build in actions.give_up(builds=gone, now=timezone.now()):
+        # Some told their end before they died.
+        gone = [build for build in dead if not self.box.tells_end(build.report)]
+        lost = actions.give_up(builds=gone, now=timezone.now())
+        for build in lost:
             self.box.remove(build.report)
+        if lost:
+            jobserver.renew()
 
     def set_slots(self) -> None:
         limit = slots(
@@ -91,6 +95,7 @@ def is_alive(build: Build) -> bool:
 def start(host: Host, stop: threading.Event) -> None:
     """Two threads: one looks at locks, which must not wait for the database, one writes."""
     places.make_ready()
+    jobserver.make_ready(procfs.cpu_topology().usable)
     locks, anybody_builds = LockWatch(), threading.Event()
     recorder = Recorder(host, locks)
     for target, arguments in (
