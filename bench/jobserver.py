@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from builds import BUILD, files_to_edit
+from builds import files_to_edit
 from contention import Span, together, without_slots
 from report import Figure, machine, median, say, show
 from rust_workspace import make_workspace
 from warm_yard import BuildingAgent, WarmYard, set_up
 
+BUILD = "cargo build -q --workspace"
 ARMS = ("slots", "both", "alone")
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     where = machine()
     directory = Path(tempfile.mkdtemp(prefix="yard-bench-", dir="/tmp"))
     count, rounds = (4, 2) if chosen.quick else (8, 3)
-    sizes = {"crates": 12, "modules": 3} if chosen.quick else {"crates": 16, "modules": 12}
+    sizes = {"crates": 8, "modules": 2} if chosen.quick else {"crates": 16, "modules": 12}
     try:
         source = make_workspace(directory / "source", **sizes)
         set_up(directory / "home")
@@ -49,7 +50,7 @@ def compare(yard: WarmYard, paths: Sequence[str], rounds: int) -> list[Figure]:
     jobserver.make_ready(procfs.cpu_topology().usable)
 
     def sharing(agent: BuildingAgent) -> BuildingAgent:
-        agent.environment["SWARMYARD_JOBSERVER"] = str(places.jobserver())
+        agent.environment["SWARMYARD_BUILD_JOBSERVER"] = str(places.jobserver())
         return agent
 
     arms: dict[str, Callable[[], BuildingAgent]] = {

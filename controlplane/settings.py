@@ -190,6 +190,7 @@ BASE_WAIT_SECONDS = env_float("SWARMYARD_BASE_WAIT", 10.0)  # of new agents for 
 COMPILER_CACHE_GB = max(0, env_int("SWARMYARD_COMPILER_CACHE_GB", 50))  # on each host; 0: none is used
 COMPILER_CACHE_URL = env_str("SWARMYARD_COMPILER_CACHE_URL", "")  # a Redis that hosts share one in
 BUILD_SLOTS = max(0, env_int("SWARMYARD_BUILD_SLOTS", 0))  # at once on each host; 0: as many as it has cores
+GIT_LOCKS = env_bool("SWARMYARD_GIT_LOCKS", True)  # agents' git tells which locks it was refused
 
 # Capacity
 MEMORY_RESERVE_MB = env_int("SWARMYARD_MEMORY_RESERVE_MB", 512)

@@ -24,6 +24,7 @@ _ELSEWHERE = (
     "GIT_PREFIX",
     "GIT_OBJECT_DIRECTORY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_TRACE2_EVENT",  # a drill reports its waits itself
 )
 _SETTINGS = (
     "core.hooksPath=/dev/null",

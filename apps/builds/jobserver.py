@@ -10,7 +10,7 @@ FIFO, NUMBER = "fifo", "tokens"  # as the shims know them
 
 
 def make_ready(usable_cpus: float | None) -> None:
-    """After `places.make_ready`. A build alone has as many compilers as there are cores: it needs no token for the first."""
+    """After `places.make_ready`. A build alone may have a compiler a core: the first one needs no token."""
     write_whole(places.jobserver() / NUMBER, f"{max(0, int(usable_cpus or 1) - 1)}\n".encode())
     renew()
 

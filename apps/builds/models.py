@@ -177,18 +177,28 @@ class Build(models.Model):
 
 
 class LockWait(models.Model):
-    """How long a build waited for one lock, and for whom."""
+    """How long a build waited for one lock, and for whom; or an agent's git, which is no build."""
 
-    build = models.ForeignKey(Build, on_delete=models.CASCADE, related_name="waits")
+    build = models.ForeignKey(Build, on_delete=models.CASCADE, null=True, related_name="waits")
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="git_waits")
     kind = models.CharField(max_length=20, choices=[(kind.value, kind.value) for kind in LockKind])
     path = models.CharField(max_length=4096, blank=True)
     holder = models.ForeignKey(Build, on_delete=models.SET_NULL, null=True, related_name="held_up")
+    holder_agent = models.ForeignKey(
+        Agent, on_delete=models.SET_NULL, null=True, related_name="git_held_up", help_text="of another git"
+    )
     holder_pid = models.PositiveIntegerField(default=0, help_text="0: not known")
     began_at = models.DateTimeField(db_index=True)
     ms = models.FloatField()
 
     class Meta:
         ordering = ["began_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(build__isnull=False) ^ models.Q(agent__isnull=False),
+                name="a_build_or_an_agent_waited",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.ms:.0f} ms for {self.kind}"

@@ -53,6 +53,10 @@ def reports() -> Path:
     return root() / "reports"
 
 
+def git_traces() -> Path:
+    return root() / "git"
+
+
 def shims() -> Path:
     return root() / "shims"
 
@@ -64,7 +68,7 @@ def compiler_cache() -> Path:
 
 def make_ready() -> None:
     """Directories that shims write into, and the shims themselves. Safe to repeat."""
-    for place in (slots(), reports(), shims(), jobserver()):
+    for place in (slots(), reports(), shims(), jobserver(), git_traces()):
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
     agentkit = settings.BASE_DIR / "agentkit"
     words = [sys.executable, "-IS"]

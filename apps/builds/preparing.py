@@ -1,9 +1,9 @@
-"""What an agent is given for its builds, when its workspace is made."""
+"""What an agent is given for its builds, and for its git, when its workspace is made."""
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from apps.builds import places, rustc_wrapper
+from apps.builds import git_traces, places, rustc_wrapper
 from apps.builds.models import BuildOptions
 from apps.builds.views import built_at
 from apps.workspaces.models import Workspace
@@ -21,6 +21,7 @@ def environments_for(
             built_at(workspace.repository_id) if workspace.pk in shown else places.directories_of(workspace),
             options[workspace.repository_id],
         )
+        | git_traces.environment_of(workspace.agent_id)
         for workspace in chosen
     }
 
@@ -45,5 +46,5 @@ def environment_of(directories: Path, options: BuildOptions) -> dict[str, str]:
     if options.slots:
         environment["SWARMYARD_BUILD_SLOTS"] = str(places.slots())
     if options.jobserver:
-        environment["SWARMYARD_JOBSERVER"] = str(places.jobserver())
+        environment["SWARMYARD_BUILD_JOBSERVER"] = str(places.jobserver())
     return environment

@@ -15,8 +15,8 @@ MOST_WAITS = 20_000  # of a span, the newest
 MOST_TIMES = 2_000
 LONGEST_WAIT = timedelta(hours=1)  # how long before a span one that reaches into it may have begun
 WAIT_FIELDS = (
-    "kind", "began_at", "ms", "holder_pid", "build__agent_id", "build__who",
-    "holder_id", "holder__agent_id", "holder__who",
+    "kind", "began_at", "ms", "holder_pid", "build__agent_id", "build__who", "agent_id", "agent__name",
+    "holder_id", "holder__agent_id", "holder__who", "holder_agent_id", "holder_agent__name",
 )  # fmt: skip
 STATES: dict[str, tuple[str, ...]] = {
     "open": OPEN,
@@ -57,6 +57,22 @@ class BuildFilter:
             found &= Q(host__name=self.host)
         return found
 
+    @property
+    def matches_git(self) -> Q:
+        """Waits of agents' git, which has neither mode nor state."""
+        if self.mode or self.state:
+            return Q(pk__in=[])
+        found = Q(agent__isnull=False)
+        if self.who is not None:
+            found &= Q(agent=self.who)
+        if self.wave:
+            found &= Q(agent__group=self.wave)
+        if self.repository:
+            found &= Q(agent__workspace__repository__name=self.repository)
+        if self.host:
+            found &= Q(agent__host__name=self.host)
+        return found
+
 
 def builds_of(chosen: BuildFilter) -> BuildQuerySet:
     """Newest first."""
@@ -80,7 +96,7 @@ def waited_by_kind(chosen: BuildFilter, since: datetime) -> dict[str, float]:
     """Milliseconds of the waits that began since then."""
     waits = LockWait.objects.filter(began_at__gte=since)
     if chosen != BuildFilter():
-        waits = waits.filter(build__in=Build.objects.filter(chosen.matches))
+        waits = waits.filter(Q(build__in=Build.objects.filter(chosen.matches)) | chosen.matches_git)
     sums = waits.order_by().values_list("kind").annotate(total=Sum("ms"))
     return {kind: total for kind, total in sums if total}
 
@@ -94,13 +110,24 @@ def waits_since(since: datetime) -> Sequence[Wait]:
     )
     edge = since.timestamp()
     found = []
-    for kind, began_at, ms, pid, agent, who, holder, holder_agent, holder_who in rows:
+    for kind, began_at, ms, pid, *parties in rows:
         began = began_at.timestamp()
-        if began + ms / 1000 <= edge:
-            continue
-        held_by = Party(holder_agent, holder_who or "", 0) if holder else Party(None, "", pid)
-        found.append(Wait(kind, began, ms, Party(agent, who, 0), held_by))
+        if began + ms / 1000 > edge:
+            found.append(Wait(kind, began, ms, *parties_of(pid, *parties)))
     return found
+
+
+def parties_of(
+    pid: int,
+    agent: int | None, who: str | None, git_agent: int | None, git_who: str | None,
+    holder: int | None, holder_agent: int | None, holder_who: str | None,
+    git_holder: int | None, git_holder_who: str | None,
+) -> tuple[Party, Party]:  # fmt: skip
+    """Who waited, and for whom."""
+    waiter = Party(git_agent, git_who or "") if git_agent else Party(agent, who or "")
+    if git_holder:
+        return waiter, Party(git_holder, git_holder_who or "")
+    return waiter, Party(holder_agent, holder_who or "") if holder else Party(None, "", pid)
 
 
 def open_by_host() -> dict[int, dict[str, int]]:

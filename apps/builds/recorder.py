@@ -12,10 +12,11 @@ from django.utils import timezone
 from apps.builds import actions, jobserver, places
 from apps.builds.domain.slots import slots
 from apps.builds.found_recordings import pick_up
+from apps.builds.git_traces import GitTraces
 from apps.builds.lock_watch import LockWatch, watch
 from apps.builds.models import Build, BuildState
 from apps.builds.reports import Found, ReportBox
-from apps.builds.samples import frame_of
+from apps.builds.samples import frame_of, git_frame_of
 from apps.fleet.models import Host
 from apps.lib import procfs
 from apps.lib.paths import write_whole
@@ -37,6 +38,7 @@ class Recorder:
         self.host = host
         self.locks = locks
         self.box = ReportBox(places.reports())
+        self.git = GitTraces(places.git_traces())
         self._limit = 0
 
     def turn(self) -> int:
@@ -62,6 +64,18 @@ class Recorder:
                 return
         pick_up(build)
         self.box.keep(found)
+
+    def note_git_waits(self) -> None:
+        """Their samples are lost where Redis is away: git's files are gone by then."""
+        refused = self.git.news()
+        if not refused:
+            return
+        actions.record_git_waits(refused=refused)
+        if frames := [frame for each in refused if (frame := git_frame_of(each.command)) is not None]:
+            try:
+                append_frames(frames)
+            except RedisUnavailable as error:
+                log.debug("refusals of git aren't counted: %s", error)
 
     def give_up_gone(self) -> None:
         """Builds that were killed together with their shim say nothing any more."""
@@ -137,6 +151,8 @@ class Schedule:
                 self.anybody_builds.clear()
         if self.anybody_builds.is_set() and self._is_due("gone", GONE_SECONDS):
             self.recorder.give_up_gone()
+        if self._is_due("git", TURN_SECONDS):
+            self.recorder.note_git_waits()
         if self._is_due("slots", SLOTS_SECONDS):
             self.recorder.set_slots()
 

@@ -21,6 +21,7 @@ from apps.lib.environment import passed_on
 
 MB = 1024 * 1024
 SHIMS = "SWARMYARD_SHIMS"  # a directory that comes first in the PATH of an agent that is given one
+GIT_TRACE = "GIT_TRACE2_EVENT"
 
 
 def order_for(agent: Agent, preset: Preset, token: str) -> Order:
@@ -57,7 +58,8 @@ def values_for(agent: Agent, directory: Path, token: str) -> LaunchValues:
 
 
 def environment_for(agent: Agent, launch: Launch, token: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    environment = launch_environment(launch, passed_on(inherited)) | agent.environment
+    own = launch_environment(launch, passed_on(inherited))
+    environment = own | {name: value for name, value in agent.environment.items() if not yields(name, own)}
     if shims := agent.environment.get(SHIMS):
         environment["PATH"] = os.pathsep.join([shims, environment.get("PATH") or os.defpath])
     return environment | {
@@ -69,6 +71,11 @@ def environment_for(agent: Agent, launch: Launch, token: str, inherited: Mapping
         "SWARMYARD_GATEWAY": settings.GATEWAY_URL,
         "SWARMYARD_TOKEN": token,
     }
+
+
+def yields(name: str, own: Mapping[str, str]) -> bool:
+    """Where a preset has git tell what it does to somebody else, ours has to do without."""
+    return name.startswith(GIT_TRACE) and GIT_TRACE in own
 
 
 def write_private(path: Path, content: bytes) -> Path:

@@ -33,8 +33,8 @@ def test_only_repositories_that_want_it_are_given_it(agent):
     BuildOptions.objects.create(repository=agent.workspace.repository, jobserver=True)
     after = environments_for([agent.workspace])[agent.workspace.pk]
 
-    assert "SWARMYARD_JOBSERVER" not in before
-    assert after["SWARMYARD_JOBSERVER"] == str(places.jobserver())
+    assert "SWARMYARD_BUILD_JOBSERVER" not in before
+    assert after["SWARMYARD_BUILD_JOBSERVER"] == str(places.jobserver())
 
 
 def test_a_build_that_was_killed_costs_no_tokens(recorder, shared):

@@ -93,8 +93,9 @@ def held_up_by(build: Build) -> list[tuple[str, str, str, str]]:
     """Who waited for it: name, page of that build, kind of lock, how long. The longest first."""
     waits = LockWait.objects.filter(holder=build).select_related("build__agent").order_by("-ms")
     return [
-        (waiter_of(wait), links.build(wait.build_id), kind_word(wait.kind), took_text(wait.ms / 1000))
+        (waiter_of(wait.build), links.build(wait.build.pk), kind_word(wait.kind), took_text(wait.ms / 1000))
         for wait in waits.defer(*long_texts("build"))[:HELD_UP]
+        if wait.build is not None
     ]
 
 
@@ -103,8 +104,8 @@ def long_texts(build: str) -> tuple[str, ...]:
     return tuple(f"{build}__agent__{name}" for name in LONG_TEXTS)
 
 
-def waiter_of(wait: LockWait) -> str:
-    return plain_text(who_of(wait.build), 80)
+def waiter_of(build: Build) -> str:
+    return plain_text(who_of(build), 80)
 
 
 def agent_builds(view: View, moment: Moment) -> Fragment:
