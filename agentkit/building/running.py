@@ -67,7 +67,7 @@ def take_slot(plan: Plan, report: Report) -> list[Ticket]:
         report.wait_for(ahead)
         if not told and time.monotonic() - began > PATIENCE:
             told = True
-            complain(f"waits for a build slot ({len(ahead)} ahead)")
+            complain(f"waits for a build slot ({max(len(ahead), ticket.before)} ahead)")
 
     try:
         report.slot_wait(ticket.wait(look=look))

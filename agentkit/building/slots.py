@@ -5,6 +5,9 @@ killed gives its slot back at that moment, and no process of the control plane i
 place in the queue and its content whether it waits or runs. Nobody takes a lock of somebody else's to decide: a
 ticket that wants to run says so first and looks again then, so of two that decide at once at least one sees the other.
 
+Nobody waits for ever: a short build that comes HEAD_START after a long one is behind it, whatever else comes. A look
+costs as much as there are slots, however many wait, as those at the front of the queue tell that there is no room.
+
 Frozen builds (of an agent that is paused) neither run nor stand in the way of others.
 """
 
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 LIMIT = "limit"  # written by the host process; without it, as many as there are cores
 HEAD_START = 10.0  # seconds that a short build (a check) goes ahead of a long one that came before it
 PATIENCE = 60.0  # seconds that others come after a patient one and still go ahead of it
-SHORTEST_NAP, LONGEST_NAP = 0.01, 0.25
+NEXT_NAP = 0.01  # seconds between two looks of the one whose turn is next
+NAP, LONGEST_NAP = 0.025, 1.0  # of others: for each that is to end before, and at most
+_EARLIEST = 1e3  # seconds: the machine's clock begins near 0, and a head start goes before that
 _WAITS, _RUNS = b"w", b"r"
 
 
@@ -32,7 +37,9 @@ class Ticket:
         """Raises OSError where no ticket can be written."""
         self.directory = directory
         self.pid = pid or os.getpid()
-        place = time.time() - (HEAD_START if short else 0.0) + (PATIENCE if patient else 0.0)
+        # Of a clock that is the same for all and never set back, or who comes then would be ahead of all who wait.
+        place = _EARLIEST + time.monotonic() - (HEAD_START if short else 0.0) + (PATIENCE if patient else 0.0)
+        self.before = 0  # tickets that came before ours, at the last look
         self.name = f"{place * 1e6:020.0f}.{self.pid}"
         hidden = os.path.join(directory, "." + self.name)  # noqa: PTH118 - pathlib costs 7 ms
         # Locked before it is seen: an unlocked ticket is one whose process is gone.
@@ -51,11 +58,12 @@ class Ticket:
 
     def wait(self, *, look: Callable[[list[int]], None] = lambda ahead: None) -> float:
         """Seconds until the slot was ours. `look` is called at each look that finds no room, with the pids of the
-        builds that are ahead."""
+        first builds that are ahead, as many as there are slots."""
         began = time.monotonic()
         while ahead := self._try():
             look(ahead)
-            time.sleep(min(SHORTEST_NAP * len(ahead), LONGEST_NAP))
+            between = self.before - len(ahead)  # those who wait before us
+            time.sleep(NEXT_NAP if between <= 0 else min(NAP * between, LONGEST_NAP))
         return time.monotonic() - began
 
     def close(self) -> None:
@@ -81,9 +89,13 @@ class Ticket:
         return ahead
 
     def _ahead(self, limit: int) -> list[int]:
-        """Pids of those that run, and of those that wait before us."""
-        found = []
-        for name in sorted(os.listdir(self.directory)):  # noqa: PTH208
+        """Pids of those that run, and of those that wait before us; the first `limit` of them."""
+        names = sorted(name for name in os.listdir(self.directory) if name[0].isdigit())  # noqa: PTH208
+        self.before = sum(name < self.name for name in names)
+        found: list[int] = []
+        for name in names:
+            if len(found) >= limit:
+                break
             if name == self.name or not is_ticket(name):
                 continue
             state = state_of(os.path.join(self.directory, name))  # noqa: PTH118

@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
 from apps.builds import actions, jobserver, places
-from apps.builds.domain.slots import slots
+from apps.builds.domain.slots import is_short, slots
 from apps.builds.found_recordings import pick_up
 from apps.builds.git_traces import GitTraces
 from apps.builds.lock_watch import LockWatch, watch
@@ -30,6 +30,7 @@ TURN_SECONDS = 0.25  # between two turns while builds run
 SLOTS_SECONDS = 1.0
 GONE_SECONDS = 2.0
 AWAY_SECONDS = 1.0  # after the database refused
+MB = 1024 * 1024
 LIMIT = "limit"  # as the shims know it
 
 
@@ -80,8 +81,9 @@ class Recorder:
     def give_up_gone(self) -> None:
         """Builds that were killed together with their shim say nothing any more."""
         dead = [build for build in Build.objects.open().filter(host=self.host) if not is_alive(build)]
-        # Some told their end before they died.
-        gone = [build for build in dead if not self.box.tells_end(build.report)]
+        gone = [
+            build for build in dead if not self.box.tells_end(build.report)
+        ]  # which they did before they died
         lost = actions.give_up(builds=gone, now=timezone.now())
         for build in lost:
             self.box.remove(build.report)
@@ -92,8 +94,12 @@ class Recorder:
         limit = slots(
             configured=settings.BUILD_SLOTS,
             usable_cpus=procfs.cpu_topology().usable,
-            memory_pressure=procfs.pressure("memory"),
-            most_pressure=settings.MAX_MEMORY_PRESSURE,
+            memory_is_short=is_short(
+                pressure=procfs.pressure("memory"),
+                most_pressure=settings.MAX_MEMORY_PRESSURE,
+                available=procfs.read_memory().available,
+                least_available=settings.MEMORY_RESERVE_MB * MB,
+            ),
         )
         if limit != self._limit:
             write_whole(places.slots() / LIMIT, f"{limit}\n".encode())

@@ -12,7 +12,7 @@ import pytest
 
 from agentkit.building import cargo
 from agentkit.building.slots import LIMIT
-from tests.agentkit.shimmed import SLEEP, Crate, group_members, kill_group, until
+from tests.agentkit.shimmed import SLEEP, Crate, child_of, group_members, kill_group, until
 
 pytestmark = pytest.mark.needs("cargo")
 
@@ -95,14 +95,18 @@ def test_a_tool_that_was_killed_is_told_as_that(crate):
     assert not [name for name in os.listdir(crate.slots) if name != LIMIT]
 
 
-def test_killed_it_takes_the_build_with_it_and_gives_the_slot_back(crate):
+@pytest.mark.parametrize("whom", ["the shim", "cargo", "the group"])
+def test_killed_it_takes_the_build_with_it_and_gives_the_slot_back(crate, whom):
     (crate.slots / LIMIT).write_text("1")
     (crate.path / "build.rs").write_text(SLEEP)
     process = crate.start("build", "-q")
-    until(lambda: len(group_members(process.pid)) > 1)
+    until(lambda: any("build-script" in name for name in group_members(process.pid)))
 
-    process.kill()
-    process.wait(10)
+    if whom == "the group":
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        os.kill(process.pid if whom == "the shim" else child_of(process.pid), signal.SIGKILL)
+    assert process.wait(20) == -signal.SIGKILL
 
     until(lambda: not any("cargo" in name for name in group_members(process.pid)))
     kill_group(process.pid)

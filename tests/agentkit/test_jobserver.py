@@ -13,7 +13,7 @@ import pytest
 
 from agentkit.building import jobserver
 from agentkit.building.jobserver import FIFO, NUMBER, Tokens
-from tests.agentkit.shimmed import SLEEP, Crate, group_members, kill_group, until
+from tests.agentkit.shimmed import SLEEP, Crate, child_of, group_members, kill_group, until
 from tests.builds.crates import make_crates
 
 # In place of rustc: notes how many of its kind it sees at once, and stays for a moment so that they meet.
@@ -207,8 +207,3 @@ def test_after_a_kill_the_next_build_has_all_tokens(crate, shared, whom):
     assert left(tokens) == 2
     tokens.close()
     kill_group(process.pid)
-
-
-def child_of(pid: int) -> int:
-    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(child)

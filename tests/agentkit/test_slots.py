@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agentkit.building.slots import LIMIT, Ticket, is_ticket
+from agentkit.building import slots
+from agentkit.building.slots import HEAD_START, LIMIT, PATIENCE, Ticket, is_ticket
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
@@ -225,3 +226,87 @@ def test_who_waits_is_told_who_is_ahead(builds):
     assert waited > 0
     ticket.close()
     assert builds.tickets() == []
+
+
+class Clock:
+    """In place of `time`, for tickets of this process."""
+
+    def __init__(self) -> None:
+        self.now = 50.0  # of a machine that has just started
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return -self.now  # set back all the time
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(slots, "time", clock)
+    return clock
+
+
+def test_a_steady_stream_of_short_ones_holds_a_long_one_up_for_its_head_start_alone(tmp_path, clock):
+    first = Ticket(str(tmp_path), short=False, pid=1)
+    checks = []
+    for _ in range(40):
+        clock.now += HEAD_START / 10
+        checks.append(Ticket(str(tmp_path), short=True, pid=1))
+
+    ahead = [check for check in checks if check.name < first.name]
+
+    assert 8 <= len(ahead) <= 10
+    for ticket in (first, *checks):
+        ticket.close()
+
+
+def test_a_patient_one_has_its_turn_in_the_end(tmp_path, clock):
+    patient = Ticket(str(tmp_path), short=False, patient=True, pid=1)
+    clock.now += PATIENCE + HEAD_START + 1
+    later = Ticket(str(tmp_path), short=True, pid=1)
+
+    assert patient.name < later.name
+    patient.close()
+    later.close()
+
+
+def test_a_clock_that_is_set_back_lets_nobody_go_first(tmp_path, clock):
+    before = Ticket(str(tmp_path), short=False)
+    clock.now += 1
+    after = Ticket(str(tmp_path), short=False)
+
+    assert before.name < after.name
+    assert is_ticket(before.name)
+    before.close()
+    after.close()
+
+
+def test_a_look_at_a_long_queue_asks_as_many_as_there_are_slots(tmp_path, monkeypatch):
+    (tmp_path / LIMIT).write_text("2")
+    queue = [Ticket(str(tmp_path), short=False) for _ in range(50)]
+    asked: list[str] = []
+
+    def counting(path: str, real=slots.state_of) -> bytes:
+        asked.append(path)
+        return real(path)
+
+    monkeypatch.setattr(slots, "state_of", counting)
+
+    ahead = queue[-1]._try()
+
+    assert len(ahead) == len(asked) == 2
+    assert queue[-1].before == 49
+    for ticket in queue:
+        ticket.close()
+
+
+def test_what_else_lies_there_is_no_ticket(builds):
+    (builds.slots / "00000000000000000001.x").touch()
+    (builds.slots / "1").mkdir()
+    builds.limit(1)
+
+    builds.start("a")
+
+    builds.until(lambda: builds.ran() == ["a"])
