@@ -30,7 +30,8 @@ def main() -> None:
         source = make_workspace(directory / "source", **sizes)
         set_up(directory / "home")
         yard = WarmYard(source, "main")
-        figures = compare(yard, files_to_edit(source, count), rounds)
+        cores = chosen.cores or where["cores"]
+        figures = compare(yard, files_to_edit(source, count), rounds, int(str(cores)))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     show("jobserver", where, figures, as_json=chosen.json)
@@ -39,24 +40,32 @@ def main() -> None:
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller sizes, four agents")
+    parser.add_argument(
+        "--cores", type=int, default=0, help="as on a machine with so many; memory alone tells then"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser.parse_args()
 
 
-def compare(yard: WarmYard, paths: Sequence[str], rounds: int) -> list[Figure]:
+def compare(yard: WarmYard, paths: Sequence[str], rounds: int, cores: int) -> list[Figure]:
     from apps.builds import jobserver, places
-    from apps.lib import procfs
 
-    jobserver.make_ready(procfs.cpu_topology().usable)
+    jobserver.make_ready(cores)
+    (places.slots() / "limit").write_text(str(cores))
+
+    def cold() -> BuildingAgent:
+        agent = yard.agent(warm=False)
+        agent.environment["CARGO_BUILD_JOBS"] = str(cores)
+        return agent
 
     def sharing(agent: BuildingAgent) -> BuildingAgent:
         agent.environment["SWARMYARD_BUILD_JOBSERVER"] = str(places.jobserver())
         return agent
 
     arms: dict[str, Callable[[], BuildingAgent]] = {
-        "slots": lambda: yard.agent(warm=False),
-        "both": lambda: sharing(yard.agent(warm=False)),
-        "alone": lambda: without_slots(sharing(yard.agent(warm=False))),
+        "slots": cold,
+        "both": lambda: sharing(cold()),
+        "alone": lambda: without_slots(sharing(cold())),
     }
     spans: dict[str, list[Span]] = {name: [] for name in ARMS}
     for number in range(rounds):

@@ -41,7 +41,7 @@ from apps.workspaces.models import Repository, Workspace
 
 BASE = "base-"  # begins, in a run's marker, the number of a base in place of an agent's
 
-PRIVATE = "/.git/worktrees/"  # what lies there is one workspace's alone
+PRIVATE = ".git/worktrees/"  # what lies there is one workspace's alone
 LARGEST_RECORDING = 4 * 1024 * 1024  # characters
 MOST_RECORDINGS = 200
 

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from apps.builds.actions import forget_old_builds
 from apps.builds.domain.waiting import Party, Wait, lines, pairs
 from apps.builds.domain.words import exit_words
+from apps.builds.models import LockWait
 from apps.builds.queries import BuildFilter, times_of, waited_by_kind, waits_since
 from tests.factories import make_agent, make_build, make_lock_wait, make_repository, make_workspace
 
@@ -90,6 +92,41 @@ def test_waits_are_summed_by_kind_for_those_who_are_asked_for():
     assert waited_by_kind(BuildFilter(), since) == {"build-directory": 500, "vcs": 200}
     assert waited_by_kind(BuildFilter(wave="w1"), since) == {"build-directory": 100, "vcs": 200}
     assert waited_by_kind(BuildFilter(), NOW + timedelta(minutes=5)) == {}
+
+
+@pytest.mark.django_db
+def test_waits_of_agents_git_are_told_and_summed_with_those_of_builds():
+    waiter, holder = make_agent("w1/agent-01"), make_agent("w1/agent-02")
+    make_workspace(waiter, repository=make_repository("ingest"))
+    fields = {"kind": "vcs", "began_at": NOW - timedelta(seconds=10)}
+    LockWait.objects.create(agent=waiter, holder_agent=holder, holder_pid=7, ms=100, **fields)
+    LockWait.objects.create(agent=waiter, holder_pid=7, ms=20, **fields)
+    since = NOW - timedelta(minutes=5)
+
+    pairs = {(each.waiter.name, each.holder.name, each.holder.pid) for each in waits_since(since)}
+
+    assert pairs == {("w1/agent-01", "w1/agent-02", 0), ("w1/agent-01", "", 7)}
+    for chosen in (
+        {},
+        {"wave": "w1"},
+        {"who": waiter.pk},
+        {"repository": "ingest"},
+        {"host": waiter.host.name},
+    ):
+        assert waited_by_kind(BuildFilter(**chosen), since) == {"vcs": 120}
+    for chosen in ({"wave": "w2"}, {"who": holder.pk}, {"repository": "x"}, {"host": "x"}, {"mode": "check"}):
+        assert waited_by_kind(BuildFilter(**chosen), since) == {}
+
+
+@pytest.mark.django_db
+def test_waits_of_git_are_forgotten_when_builds_are():
+    agent = make_agent("w1/agent-01")
+    for days in (1, 400):
+        LockWait.objects.create(agent=agent, kind="vcs", began_at=NOW - timedelta(days=days), ms=1)
+
+    forget_old_builds(now=NOW, limit=10)
+
+    assert [(NOW - wait.began_at).days for wait in LockWait.objects.all()] == [1]
 
 
 @pytest.mark.django_db
