@@ -50,8 +50,6 @@ class Recorder:
             actions.record_waits(host=self.host, waits=waits)
         for found, build in builds:
             self._tell(found, build)
-        if any(build.state == BuildState.KILLED for _, build in builds):
-            jobserver.renew()
         return Build.objects.open().filter(host=self.host).count()
 
     def _tell(self, found: Found, build: Build) -> None:
@@ -65,6 +63,8 @@ class Recorder:
                 return
         pick_up(build)
         self.box.keep(found)
+        if build.state == BuildState.KILLED:
+            jobserver.renew()
 
     def note_git_waits(self) -> None:
         """Their samples are lost where Redis is away: git's files are gone by then."""
@@ -81,9 +81,8 @@ class Recorder:
     def give_up_gone(self) -> None:
         """Builds that were killed together with their shim say nothing any more."""
         dead = [build for build in Build.objects.open().filter(host=self.host) if not is_alive(build)]
-        gone = [
-            build for build in dead if not self.box.tells_end(build.report)
-        ]  # which they did before they died
+        # Some told their end before they died.
+        gone = [build for build in dead if not self.box.tells_end(build.report)]
         lost = actions.give_up(builds=gone, now=timezone.now())
         for build in lost:
             self.box.remove(build.report)

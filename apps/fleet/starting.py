@@ -21,7 +21,7 @@ from apps.lib.environment import passed_on
 
 MB = 1024 * 1024
 SHIMS = "SWARMYARD_SHIMS"  # a directory that comes first in the PATH of an agent that is given one
-GIT_TRACE = "GIT_TRACE2_EVENT"
+GIT_TRACE = "GIT_TRACE2_"
 
 
 def order_for(agent: Agent, preset: Preset, token: str) -> Order:
@@ -75,7 +75,7 @@ def environment_for(agent: Agent, launch: Launch, token: str, inherited: Mapping
 
 def yields(name: str, own: Mapping[str, str]) -> bool:
     """Where a preset has git tell what it does to somebody else, ours has to do without."""
-    return name.startswith(GIT_TRACE) and GIT_TRACE in own
+    return name.startswith(GIT_TRACE) and f"{GIT_TRACE}EVENT" in own
 
 
 def write_private(path: Path, content: bytes) -> Path:
