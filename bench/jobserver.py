@@ -24,7 +24,7 @@ def main() -> None:
     chosen = options()
     where = machine()
     directory = Path(tempfile.mkdtemp(prefix="yard-bench-", dir="/tmp"))
-    count, rounds = (4, 3) if chosen.quick else (8, 3)
+    count, rounds = (4 if chosen.quick else 8), (1 if chosen.cores else 3)
     sizes = {"crates": 8, "modules": 2} if chosen.quick else {"crates": 16, "modules": 12}
     try:
         source = make_workspace(directory / "source", **sizes)

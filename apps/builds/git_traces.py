@@ -24,6 +24,7 @@ TARGET = "GIT_TRACE2_EVENT"
 MOST_FILES = 2_000  # then git writes no more of them until they were taken away
 AT_ONCE = 500
 LARGEST = 256 * 1024
+END = 4096  # bytes at the begin and the end of a trace
 KEPT_SECONDS = 10.0  # that commands which have ended are remembered, as holders
 ERROR = b'"event":"error"'
 ENDED = (b'"event":"atexit"', b'"event":"signal"')
@@ -86,7 +87,7 @@ class GitTraces:
         self._forget()
         self._running = {}
         ended = [trace for name in sorted(names)[:AT_ONCE] if (trace := self._take(name)) is not None]
-        self._ended += [(time.monotonic(), trace) for trace in ended]
+        self._ended += [(time.monotonic(), ends_of(trace)) for trace in ended]
         refused = [
             command for trace in ended if ERROR in trace and (command := parsed(trace)) and command.refusal
         ]
@@ -121,7 +122,12 @@ class GitTraces:
 def has_ended(name: str, trace: bytes) -> bool:
     """One that was killed wrote no end. What has no pid in its name is git's own mark that there are too many files."""
     pid = pid_in(name)
-    return any(word in trace[-1000:] for word in ENDED) or not pid or procfs.read_process(pid) is None
+    return any(word in trace[-END:] for word in ENDED) or not pid or procfs.read_process(pid) is None
+
+
+def ends_of(trace: bytes) -> bytes:
+    """Whose it was and when it ran, without what lies between."""
+    return trace if len(trace) <= 2 * END else trace[:END] + b"\n" + trace[-END:]
 
 
 def parsed(trace: bytes) -> GitCommand | None:

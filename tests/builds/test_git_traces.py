@@ -221,6 +221,23 @@ def test_what_is_no_trace_is_removed_and_holds_nobody_up(recorder, agent, checko
     assert list(places.git_traces().iterdir()) == []
 
 
+def test_of_a_long_trace_its_ends_tell_whose_it_was_and_when():
+    def line(event: str, seconds: int, **more: object) -> str:
+        return json.dumps(
+            {"event": event, "sid": "yard-7/s-P0000002a", "time": f"2026-11-21T23:30:{seconds}.000000Z"}
+            | more
+        )
+
+    lines = [line("version", 10), line("cmd_name", 11, name="fetch"), *(line("data", 12) for _ in range(200))]
+    trace = "\n".join([*lines, line("atexit", 20, code=0)]) + "\n"
+
+    command = git_traces.parsed(git_traces.ends_of(trace.encode()))
+
+    assert len(trace) > 3 * git_traces.END
+    assert command == git_traces.parsed(trace.encode())
+    assert (command.agent, command.pid, command.name, command.ended - command.began) == (7, 42, "fetch", 10.0)
+
+
 def test_an_agent_that_isn_t_there_is_passed_over(recorder, home):
     times = ("2026-11-21T23:30:46.839500Z", "2026-11-21T23:30:46.939500Z")
     events = [
