@@ -1,6 +1,6 @@
 """The only place that writes build directories, builds and lock waits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,11 +11,9 @@ from django.db.models import F
 from apps.builds import places
 from apps.builds.bases import OnDisk
 from apps.builds.disk_use import DiskUse
-from apps.builds.domain.git_traces import holder_of
 from apps.builds.domain.lock_waits import LockKind
 from apps.builds.domain.units import Recording
 from apps.builds.exceptions import RecordingRefused
-from apps.builds.git_traces import Refused
 from apps.builds.lock_watch import BuildWait
 from apps.builds.models import (
     OPEN,
@@ -41,7 +39,6 @@ from apps.workspaces.models import Repository, Workspace
 
 BASE = "base-"  # begins, in a run's marker, the number of a base in place of an agent's
 
-PRIVATE = ".git/worktrees/"  # what lies there is one workspace's alone
 LARGEST_RECORDING = 4 * 1024 * 1024  # characters
 MOST_RECORDINGS = 200
 
@@ -188,41 +185,6 @@ def record_waits(*, host: Host, waits: Sequence[BuildWait]) -> int:
     for wait in known:
         Build.objects.filter(pk=builds[wait.build].pk).update(lock_wait_ms=F("lock_wait_ms") + wait.ms)
     return len(known)
-
-
-@transaction.atomic
-def record_git_waits(*, refused: Sequence[Refused]) -> list[LockWait]:
-    """Of agents that there are. Who held the lock is looked for among agents of the same repository."""
-    commands = [command for each in refused for command in (each.command, *each.others)]
-    pks = {command.agent for command in commands if command.agent is not None}
-    agents = Agent.objects.filter(pk__in=pks).select_related("workspace__repository", "host")
-    found = {agent.pk: agent for agent in agents.defer("prompt", "command")}
-    waits = [wait for each in refused if (wait := git_wait_of(each, found)) is not None]
-    return LockWait.objects.bulk_create(waits)
-
-
-def git_wait_of(each: Refused, agents: Mapping[int, Agent]) -> LockWait | None:
-    agent, refusal = agents.get(each.command.agent or 0), each.command.refusal
-    if agent is None or refusal is None:
-        return None
-    mates = {pk for pk, other in agents.items() if repository_of(other) == repository_of(agent)}
-    if PRIVATE in refusal.path:
-        mates = {agent.pk}
-    holder = holder_of(each.command, [other for other in each.others if other.agent in mates])
-    return LockWait(
-        agent=agent,
-        kind=LockKind.GIT,
-        path=plain_text(refusal.path, 4096),
-        holder_agent=agents.get(holder.agent or 0) if holder else None,
-        holder_pid=holder.pid if holder else 0,
-        began_at=at(refusal.at - refusal.ms / 1000),
-        ms=refusal.ms,
-    )
-
-
-def repository_of(agent: Agent) -> int | None:
-    workspace = getattr(agent, "workspace", None)
-    return workspace.repository_id if workspace else None
 
 
 @transaction.atomic

@@ -101,6 +101,19 @@ def waited_by_kind(chosen: BuildFilter, since: datetime) -> dict[str, float]:
     return {kind: total for kind, total in sums if total}
 
 
+def parties_of(
+    pid: int,
+    agent: int | None, who: str | None, git_agent: int | None, git_who: str | None,
+    holder: int | None, holder_agent: int | None, holder_who: str | None,
+    git_holder: int | None, git_holder_who: str | None,
+) -> tuple[Party, Party]:  # fmt: skip
+    """Who waited, and for whom."""
+    waiter = Party(git_agent, git_who or "") if git_agent else Party(agent, who or "")
+    if git_holder:
+        return waiter, Party(git_holder, git_holder_who or "")
+    return waiter, Party(holder_agent, holder_who or "") if holder else Party(None, "", pid)
+
+
 def waits_since(since: datetime) -> Sequence[Wait]:
     """Those that reach into the time since then, newest first, MOST_WAITS at most."""
     rows = (
@@ -115,19 +128,6 @@ def waits_since(since: datetime) -> Sequence[Wait]:
         if began + ms / 1000 > edge:
             found.append(Wait(kind, began, ms, *parties_of(pid, *parties)))
     return found
-
-
-def parties_of(
-    pid: int,
-    agent: int | None, who: str | None, git_agent: int | None, git_who: str | None,
-    holder: int | None, holder_agent: int | None, holder_who: str | None,
-    git_holder: int | None, git_holder_who: str | None,
-) -> tuple[Party, Party]:  # fmt: skip
-    """Who waited, and for whom."""
-    waiter = Party(git_agent, git_who or "") if git_agent else Party(agent, who or "")
-    if git_holder:
-        return waiter, Party(git_holder, git_holder_who or "")
-    return waiter, Party(holder_agent, holder_who or "") if holder else Party(None, "", pid)
 
 
 def open_by_host() -> dict[int, dict[str, int]]:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.builds import actions, jobserver, places
 from apps.builds.domain.slots import is_short, slots
 from apps.builds.found_recordings import pick_up
+from apps.builds.git_actions import record_git_waits
 from apps.builds.git_traces import GitTraces
 from apps.builds.lock_watch import LockWatch, watch
 from apps.builds.models import Build, BuildState
@@ -71,7 +72,7 @@ class Recorder:
         refused = self.git.news()
         if not refused:
             return
-        actions.record_git_waits(refused=refused)
+        record_git_waits(refused=refused)
         if frames := [frame for each in refused if (frame := git_frame_of(each.command)) is not None]:
             try:
                 append_frames(frames)
