@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-from agentkit.building import jobserver, keys
+from agentkit.building import keys
 from agentkit.building.plan import Plan
 
 DIRECTORIES = "SWARMYARD_BUILD_DIRS"  # holds a directory for each key
 SCHEME = "SWARMYARD_BUILD_SCHEME"
 WRAPPER = "SWARMYARD_RUSTC_WRAPPER"
+JOBSERVER = "SWARMYARD_BUILD_JOBSERVER"  # the directory of the one that builds share
 PATIENT = "SWARMYARD_BUILD_PATIENT"  # set for what nobody waits for
 
 # Mode by command. Others (fmt, tree, metadata, clean, …) compile nothing, and aliases and unknown ones come here again
@@ -35,7 +36,7 @@ def plan_for(argv: list[str], environment: dict[str, str]) -> Plan:
     if wrapper := environment.get(WRAPPER):
         choose_wrapper(plan, wrapper)
     if plan.is_build and not chooses_jobs(rest, environment):
-        plan.jobserver = environment.get(jobserver.DIRECTORY, "")
+        plan.jobserver = environment.get(JOBSERVER, "")
     return plan
 
 

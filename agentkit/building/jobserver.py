@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import os
 
-DIRECTORY = "SWARMYARD_BUILD_JOBSERVER"
 VARIABLE = "CARGO_MAKEFLAGS"  # which cargo asks first, and sets anew for what it starts
 FIFO, NUMBER = "fifo", "tokens"  # made and written by the host process
 MOST = 1024  # tokens; a pipe holds 4,096 bytes at least

@@ -8,7 +8,6 @@ import os
 import sys
 import time
 
-from agentkit.building import jobserver
 from agentkit.building.report import Report
 from agentkit.building.shim import INSIDE, REPORTS, SLOTS, complain
 from agentkit.building.slots import Ticket
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Sequence
 
+    from agentkit.building.jobserver import Tokens
     from agentkit.building.plan import Plan
 else:
     import _signal as signal  # see shim.py
@@ -32,7 +32,7 @@ _FROM_KERNEL = 0x80
 
 def run(real: str, argv: list[str], plan: Plan) -> int:
     report = Report(os.environ.get(REPORTS, ""), plan, argv)
-    held: list[Ticket | jobserver.Tokens] = []
+    held: list[Ticket | Tokens] = []
     watched = _PASSED_ON | {signal.SIGCHLD}
     try:
         held += take_slot(plan, report)
@@ -79,15 +79,17 @@ def take_slot(plan: Plan, report: Report) -> list[Ticket]:
     return [ticket]
 
 
-def share_compilers(plan: Plan) -> list[jobserver.Tokens]:
+def share_compilers(plan: Plan) -> list[Tokens]:
     """Empty where no jobserver is to be shared, or there is none: the build has as many compilers as ever then."""
     if not plan.jobserver or len(plan.jobserver.split()) != 1:  # a path with blanks can't be told to cargo
         return []
+    from agentkit.building.jobserver import VARIABLE, Tokens
+
     try:
-        tokens = jobserver.Tokens(plan.jobserver)
+        tokens = Tokens(plan.jobserver)
     except OSError:
         return []
-    plan.environment[jobserver.VARIABLE] = tokens.flags
+    plan.environment[VARIABLE] = tokens.flags
     return [tokens]
 
 
@@ -110,9 +112,7 @@ def start(real: str, argv: list[str], environment: dict[str, str], mask: set[int
         os._exit(127 if error.errno == errno.ENOENT else 126)
 
 
-def wait(
-    pid: int, watched: set[signal.Signals], held: Sequence[Ticket | jobserver.Tokens]
-) -> tuple[int, int]:
+def wait(pid: int, watched: set[signal.Signals], held: Sequence[Ticket | Tokens]) -> tuple[int, int]:
     """Its wait status and peak memory in bytes. What is `held` is given back once it has become another program."""
     while True:
         ended, status, usage = os.wait4(pid, os.WNOHANG)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agentkit.building import jobserver
+from agentkit.building import cargo, jobserver
 from agentkit.building.jobserver import FIFO, NUMBER, Tokens
 from tests.agentkit.shimmed import SLEEP, Crate, child_of, group_members, kill_group, until
 from tests.builds.crates import make_crates
@@ -38,7 +38,7 @@ def shared(tmp_path):
 @pytest.fixture
 def crate(tmp_path, shared):
     crate = Crate(tmp_path)
-    crate.environment[jobserver.DIRECTORY] = str(shared)
+    crate.environment[cargo.JOBSERVER] = str(shared)
     (crate.slots / "limit").write_text("8")
     return crate
 
