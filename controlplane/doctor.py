@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from apps.builds import sccache
+from apps.builds import by_hand, sccache, views
 from apps.builds.models import BuildOptions
 from apps.builds.option_actions import switched_off
 from apps.builds.toolchains import NoToolchain, linkers, toolchain_of
@@ -163,6 +163,9 @@ def check_same_path() -> Finding:
         return Finding("same path", "note", reason, hint)
     if not settings.SAME_PATH:
         return Finding("same path", "note", "switched off", "SWARMYARD_SAME_PATH=1 switches it on.")
+    if views.has_wrapper(settings.SWARMYARD_HOME):
+        hint = "Unset RUSTC_WRAPPER (rustc-wrapper in cargo's files): its server would see one agent's files."
+        return Finding("same path", "note", "off, as there is a compiler wrapper of your own", hint)
     return Finding("same path", "ok", "agents that build see their workspaces at one path")
 
 
@@ -209,12 +212,24 @@ def check_slots() -> Finding:
 def check_compiler_cache() -> Finding:
     try:
         program = sccache.find()
+        sccache.require_storage()
     except sccache.CacheRefused as error:
-        hint = "Release builds and first builds compile all of it: `pip install sccache` brings it."
+        hint = "Release builds and first builds compile all of it."
         return Finding("compiler cache", "note", str(error), hint)
     where = sccache.storage() or f"{settings.COMPILER_CACHE_GB} GB at most"
     running = "runs" if sccache.running() else "its server is started by runhost"
     return Finding("compiler cache", "ok", f"sccache {program.version}, {where}, {running}")
+
+
+def check_by_hand() -> list[Finding]:
+    """Build directories of people on this machine; nothing where there are none."""
+    directories = by_hand.everywhere()
+    if not directories:
+        return []
+    old = len(by_hand.unused(days=by_hand.DAYS, now=timezone.now()))
+    text = f"{len(directories)} directories of people, {old} unused for {by_hand.DAYS} days"
+    hint = "`manage.py builds clean --by-hand` removes those." if old else ""
+    return [Finding("builds by hand", "note" if old else "ok", text, hint)]
 
 
 def check_linkers() -> Finding:
@@ -254,6 +269,7 @@ CHECKS: tuple[Callable[[], Finding | list[Finding]], ...] = (
     check_cargo,
     check_slots,
     check_compiler_cache,
+    check_by_hand,
     check_linkers,
     check_build_options,
     check_pressure,

@@ -37,9 +37,18 @@ def run(tool: str, argv: list[str]) -> int:
         plan = planner(tool)(argv, environment)
         if who and plan.parts:
             plan.note(f"{who} builds in {plan.directory}")
+            mark_used(plan.directory)
         return plan
 
     return main(tool, argv, plan_for)
+
+
+def mark_used(directory: str) -> None:
+    """`builds clean` goes by it. A build that has nothing to do would leave no trace."""
+    try:
+        os.utime(directory)
+    except OSError:
+        pass  # cargo makes it, or says why it can't
 
 
 def named(who: str) -> str:

@@ -45,7 +45,7 @@ def choose_directory(plan: Plan, root: str, argv: list[str], rest: list[str]) ->
     own = plan.environment.get("CARGO_TARGET_DIR") or plan.environment.get("CARGO_BUILD_TARGET_DIR")
     if own:
         plan.directory = own
-        plan.note(f"CARGO_TARGET_DIR is set, so this builds in {own}")
+        plan.note(f"CARGO_TARGET_DIR is set, so this builds in {own}; unset it for a directory of your own")
     elif not has_option(rest, "--target-dir"):
         scheme = plan.environment.get(SCHEME) or keys.LEAN
         plan.parts = keys.parts_of(scheme, argv, plan.mode, plan.environment, os.getcwd())  # noqa: PTH109
@@ -57,7 +57,7 @@ def choose_wrapper(plan: Plan, wrapper: str) -> None:
     """Not where the directory is warm: what a developer compiles again and again, rustc does incrementally, and no
     cache can hold that."""
     if own := plan.environment.get("RUSTC_WRAPPER") or plan.environment.get("CARGO_BUILD_RUSTC_WRAPPER"):
-        plan.note(f"RUSTC_WRAPPER is set, so {own} is used")
+        plan.note(f"RUSTC_WRAPPER is set, so {own} is used; unset it for the yard's compiler cache")
     elif (
         (plan.mode == "release" or is_cold(plan))
         and os.access(wrapper, os.X_OK)

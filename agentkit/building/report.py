@@ -33,8 +33,9 @@ class Report:
             "cwd": os.getcwd(),  # noqa: PTH109
             "directory": plan.directory,
             "key": plan.parts,
-            "asked_at": time.time(),
         }
+        self._asked_at, self._asked = time.time(), since_boot()
+        self.fields["asked_at"] = self._asked_at
         self.owners: list[int] = []
         self._is_broken = not directory
         self._write()
@@ -47,13 +48,17 @@ class Report:
     def slot_wait(self, seconds: float) -> None:
         self.fields |= {"slot_wait_ms": round(seconds * 1000, 1), "slot_owners": self.owners}
 
+    def _now(self) -> float:
+        """Unix seconds, of a clock that nobody sets while the build runs."""
+        return self._asked_at + since_boot() - self._asked
+
     def begin(self) -> None:
-        self.fields["began_at"] = time.time()
+        self.fields["began_at"] = self._now()
         self._write()
 
     def end(self, code: int, memory: int) -> None:
         """`code`: minus the number of the signal that ended it."""
-        self.fields |= {"ended_at": time.time(), "exit_code": code, "memory": memory}
+        self.fields |= {"ended_at": self._now(), "exit_code": code, "memory": memory}
         self._write()
 
     def _write(self) -> None:
@@ -70,6 +75,10 @@ class Report:
             os.rename(path + ".new", path)  # noqa: PTH104
         except OSError:
             self._is_broken = True
+
+
+def since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def as_json(value: object) -> str:

@@ -75,6 +75,7 @@ def take_slot(plan: Plan, report: Report) -> list[Ticket]:
         complain(f"builds without a slot, as {directory} can't be read: {error.strerror}")
     except KeyboardInterrupt:
         ticket.close()
+        report.end(-signal.SIGINT, 0)
         die_of(signal.SIGINT)
     return [ticket]
 

@@ -26,6 +26,8 @@ SHIMS = "SWARMYARD_SHIMS"
 SLOTS = "SWARMYARD_BUILD_SLOTS"
 REPORTS = "SWARMYARD_BUILD_REPORTS"
 NOT_FOUND = 127
+SHIM = b"/agentkit/shims.py"
+LARGEST_SHIM = 8192
 
 
 def main(tool: str, argv: list[str], plan_for: Callable[[list[str], dict[str, str]], Plan]) -> int:
@@ -33,7 +35,9 @@ def main(tool: str, argv: list[str], plan_for: Callable[[list[str], dict[str, st
     environment = dict(os.environ)
     real = find(tool, environment)
     if real is None:
-        complain(f"there is no {tool} on PATH behind this one, which only passes builds on")
+        complain(
+            f"there is no {tool} on PATH behind this one, which only passes builds on: install it, or mend PATH"
+        )
         return NOT_FOUND
     if environment.get(INSIDE):
         execute(real, argv, environment)
@@ -48,15 +52,24 @@ def main(tool: str, argv: list[str], plan_for: Callable[[list[str], dict[str, st
 
 
 def find(tool: str, environment: dict[str, str]) -> str | None:
-    """The first of this name on PATH that isn't a shim of ours."""
+    """The first of this name on PATH that is no shim: of ours, or of the yard in which ours was started."""
     ours = {os.path.realpath(path) for path in (environment.get(SHIMS), os.path.dirname(sys.argv[0])) if path}  # noqa: PTH120
     for directory in environment.get("PATH", os.defpath).split(os.pathsep):
         if os.path.realpath(directory or ".") in ours:
             continue
         path = os.path.join(directory or ".", tool)  # noqa: PTH118
-        if os.access(path, os.X_OK) and os.path.isfile(path):  # noqa: PTH113
+        if os.access(path, os.X_OK) and os.path.isfile(path) and not is_shim(path):  # noqa: PTH113
             return path
     return None
+
+
+def is_shim(path: str) -> bool:
+    """As places.make_ready writes them. Two yards' shims that each took the other for the tool would never end."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return SHIM in file.read(LARGEST_SHIM)
+    except OSError:
+        return False
 
 
 def execute(real: str, argv: list[str], environment: dict[str, str]) -> None:

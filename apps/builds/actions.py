@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
@@ -41,6 +42,7 @@ BASE = "base-"  # begins, in a run's marker, the number of a base in place of an
 
 LARGEST_RECORDING = 4 * 1024 * 1024  # characters
 MOST_RECORDINGS = 200
+MB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ def record_report(*, host: Host, found: Found) -> Build:
     ending: dict[str, object] = {"state": state_of(report)}
     if report.ended_at is not None:
         ending |= {
-            "ended_at": at(report.ended_at),
+            # Not before it began, as it would seem where the clock was set back.
+            "ended_at": at(max(report.ended_at, report.began_at or report.asked_at)),
             "exit_code": report.exit_code,
             "memory_bytes": report.memory,
         }
@@ -123,6 +126,17 @@ def builder_of(report: Report) -> Builder:
         if agent is not None:
             return Builder(agent, agent.name)
     return Builder(None, report.agent)
+
+
+def builder_that(build: Build) -> Builder:
+    """The same, of a build that is a row."""
+    directory = build.directory
+    if build.agent is not None or directory is None or directory.repository_id is None:
+        return Builder(build.agent, build.who)
+    base = Base.objects.filter(host=build.host_id, repository=directory.repository_id).select_related(
+        "repository"
+    )
+    return Builder(None, build.who, base.first())
 
 
 def directory_of(host: Host, report: Report, builder: Builder) -> BuildDirectory | None:
@@ -168,13 +182,18 @@ def record_slot_wait(host: Host, build: Build, report: Report) -> None:
 def record_waits(*, host: Host, waits: Sequence[BuildWait]) -> int:
     """Waits for locks of files. Those of builds that nobody reported are passed over. Returns how many were written."""
     names = {wait.build for wait in waits} | {wait.holder for wait in waits if wait.holder}
-    builds = {build.report: build for build in Build.objects.filter(host=host, report__in=names)}
+    rows = Build.objects.filter(host=host, report__in=names)
+    builds = {
+        row.report: row
+        for row in rows.select_related("agent__workspace__repository", "directory__repository")
+    }
     known = [wait for wait in waits if wait.build in builds]
+    builders = {wait.build: builder_that(builds[wait.build]) for wait in known}
     LockWait.objects.bulk_create(
         LockWait(
             build=builds[wait.build],
             kind=wait.kind,
-            path=plain_text(wait.path, 4096),
+            path=plain_text(builders[wait.build].real(wait.path), 4096),
             holder=builds.get(wait.holder),
             holder_pid=wait.holder_pid,
             began_at=at(wait.began),
@@ -215,6 +234,16 @@ def record_size(*, directory: BuildDirectory, size: DiskUse | None, now: datetim
         sized_at=now,
     )
     publish_on_commit("build", 0)  # of no build: whoever shows directories looks again
+
+
+@transaction.atomic
+def forget_by_hand(*, host: Host, paths: Sequence[Path], bytes_freed: int, actor: Actor) -> None:
+    """Of build directories of people, after these were removed."""
+    BuildDirectory.objects.filter(
+        host=host, path__in=[plain_text(str(path), 4096) for path in paths]
+    ).delete()
+    text = f"{len(paths)} build directories of people were removed: {bytes_freed // MB} MB are free."
+    record(Fact("builds.cleaned", actor, text, "host", host.pk, host.name))
 
 
 @transaction.atomic

@@ -26,6 +26,11 @@ def directories_of(workspace: Workspace) -> Path:
     return root() / "directories" / str(workspace.pk)
 
 
+def by_hand() -> Path:
+    """Holds, by who builds and by checkout, the build directories of people: see by_hand.py."""
+    return root() / "by-hand"
+
+
 def base_of(repository: Repository) -> Path:
     """Holds all that there is of the repository's base on this host: see bases.py."""
     return root() / "bases" / str(repository.pk)

@@ -1,10 +1,12 @@
 """What an agent is given for its builds, and for its git, when its workspace is made."""
 
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from apps.builds import git_traces, places, rustc_wrapper
 from apps.builds.models import BuildOptions
+from apps.builds.sccache import LONGEST_SOCKET
 from apps.builds.views import built_at
 from apps.workspaces.models import Workspace
 
@@ -22,8 +24,16 @@ def environments_for(
             options[workspace.repository_id],
         )
         | git_traces.environment_of(workspace.agent_id)
+        | (own_server(workspace) if workspace.pk in shown else {})
         for workspace in chosen
     }
+
+
+def own_server(workspace: Workspace) -> dict[str, str]:
+    """For an sccache that the agent calls by itself: a server that it shared with others would see what one of them
+    sees at the path that they have in common."""
+    at = places.directories_of(workspace) / "sccache"
+    return {"SCCACHE_SERVER_UDS": str(at)} if len(os.fsencode(at)) <= LONGEST_SOCKET else {}
 
 
 def options_of(repositories: Collection[int]) -> dict[int, BuildOptions]:

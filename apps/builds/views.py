@@ -5,13 +5,21 @@ build directory that was made from one of another path. So agents see their work
 base its own, at `builds/views/<repository>`. Everything is at its own path too.
 """
 
+import os
 from pathlib import Path
 
 from apps.builds import places
+from apps.lib.environment import passed_on
+from apps.lib.regular import read_regular
 from apps.workspaces import git
 from apps.workspaces.exceptions import GitFailed
 
 Pairs = list[list[str]]
+WRAPPERS = (
+    *("RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"),
+    *("RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"),
+)
+LARGEST = 1_000_000  # bytes of a file of cargo's settings
 
 
 def workspace_at(repository_pk: int) -> Path:
@@ -23,11 +31,32 @@ def built_at(repository_pk: int) -> Path:
 
 
 def can_be_shown(checkout: Path) -> bool:
-    """Whether git finds its way from another path too: relative paths to it, as submodules have them, don't hold."""
+    """Whether git finds its way from another path too: relative paths to it, as submodules have them, don't hold. And
+    whether rustc runs where it is asked to: see has_wrapper."""
     try:
-        return git.git_directory(checkout).is_absolute() and not (checkout / ".gitmodules").exists()
+        at_any_path = git.git_directory(checkout).is_absolute() and not (checkout / ".gitmodules").exists()
     except (GitFailed, OSError):
         return False
+    return at_any_path and not has_wrapper(checkout)
+
+
+def has_wrapper(checkout: Path) -> bool:
+    """Whether the user has a compiler wrapper of his own. Mostly that is a cache, whose server is started by the first
+    who asks, and compiles for all others what that one sees at the path that they have in common."""
+    environment = passed_on(os.environ)
+    if any(environment.get(name) for name in WRAPPERS):
+        return True
+    home = Path(environment.get("CARGO_HOME") or Path(environment.get("HOME", "/"), ".cargo"))
+    places_of_files = [home, *(place / ".cargo" for place in (checkout, *checkout.parents))]
+    return any(names_wrapper(place / name) for place in places_of_files for name in ("config.toml", "config"))
+
+
+def names_wrapper(file: Path) -> bool:
+    try:
+        text = read_regular(file, LARGEST, follow=True)
+    except OSError:
+        return False
+    return b"rustc-wrapper" in text or b"rustc-workspace-wrapper" in text
 
 
 def show(checkout: Path, built: Path, *, repository_pk: int, pointer: str) -> Pairs:

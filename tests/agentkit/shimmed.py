@@ -73,8 +73,11 @@ class Crate:
         return directory
 
     def report(self) -> dict:
-        (path,) = self.reports.iterdir()
-        return json.loads(path.read_text())
+        (report,) = self.all_reports()
+        return report
+
+    def all_reports(self) -> list[dict]:
+        return [json.loads(path.read_text()) for path in sorted(self.reports.iterdir())]
 
     def tickets(self) -> list[str]:
         return [name for name in os.listdir(self.slots) if is_ticket(name)]

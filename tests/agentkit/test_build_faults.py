@@ -1,6 +1,8 @@
 """What goes wrong while agents build: the build says what cargo says, its slot comes back, its report is there."""
 
 import os
+import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentkit.building.slots import LIMIT
-from tests.agentkit.shimmed import Crate, group_members, kill_group, until
+from tests.agentkit.shimmed import SLEEP, Crate, group_members, kill_group, until
 from tests.needs import own_mounts
 
 pytestmark = pytest.mark.needs("cargo")
@@ -193,6 +195,90 @@ def test_killed_with_its_group_it_leaves_no_ticket_that_counts(crate):
     (crate.path / "build.rs").unlink()
     assert crate.cargo("check").returncode == 0
     assert crate.tickets() == []
+
+
+def test_ctrl_c_in_a_terminal_ends_all_of_a_build_and_gives_its_slot_back(crate):
+    (crate.path / "build.rs").write_text(SLEEP.replace('println!("up")', 'std::fs::write("up", "").unwrap()'))
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(crate.path)
+        os.execvpe("cargo", ["cargo", "build"], crate.environment)
+    until((crate.path / "up").exists)
+    before = crate.tickets()
+
+    os.write(terminal, b"\x03")
+    _, status = os.waitpid(pid, 0)
+
+    until(lambda: not group_members(pid))
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGINT
+    assert (len(before), crate.tickets()) == (1, [])
+    assert crate.report()["exit_code"] == -signal.SIGINT
+
+
+def test_ctrl_c_while_it_waits_for_a_slot_leaves_nobody_in_the_queue(crate):
+    (crate.path / "build.rs").write_text(SLEEP)
+    first = crate.start("build", "-q")
+    until(lambda: len(group_members(first.pid)) > 1)
+    second = crate.start("build", "-q", stderr=subprocess.PIPE)
+    assert b"waits for a build slot" in second.stderr.readline()
+
+    os.killpg(second.pid, signal.SIGINT)
+
+    assert second.wait(20) == -signal.SIGINT
+    assert [name.rpartition(".")[2] for name in crate.tickets()] == [str(first.pid)]
+    ended = [report for report in crate.all_reports() if "ended_at" in report]
+    assert [(report["pid"], report["exit_code"]) for report in ended] == [(second.pid, -signal.SIGINT)]
+    kill_group(first.pid)
+    first.wait(20)
+
+
+SET_BACK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int failed = real(clock, now);
+    if (clock == CLOCK_REALTIME && !access(getenv("SET_BACK_FROM"), F_OK)) now->tv_sec -= 3600;
+    return failed;
+}
+"""
+
+
+@pytest.mark.needs("cc")
+def test_a_clock_that_is_set_back_during_a_build_makes_it_no_shorter(crate, tmp_path):
+    (tmp_path / "clock.c").write_text(SET_BACK)
+    library = str(tmp_path / "clock.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "clock.c", "-ldl"], check=True)
+    moment = str(tmp_path / "set back")
+    (crate.path / "build.rs").write_text(
+        f'fn main() {{ std::fs::write("{moment}", "").unwrap(); '
+        "std::thread::sleep(std::time::Duration::from_secs(1)) }"
+    )
+
+    done = crate.cargo("check", env={"LD_PRELOAD": library, "SET_BACK_FROM": moment})
+
+    report = crate.report()
+    assert done.returncode == 0, done.stderr
+    assert 1 < report["ended_at"] - report["began_at"] < 60
+
+
+def test_shims_of_two_yards_on_one_path_do_not_take_each_other_for_the_tool(crate):
+    """As where an agent of one yard starts another yard."""
+    other = crate.base / "shims of another"
+    other.mkdir()
+    (other / "cargo").write_bytes((crate.base / "shims" / "cargo").read_bytes())
+    (other / "cargo").chmod(0o755)
+    inner = {"PATH": f"{other}:{crate.environment['PATH']}", "SWARMYARD_SHIMS": str(other)}
+
+    codes = [crate.cargo(*argv, env=inner).returncode for argv in (["--version"], ["check"])]
+
+    assert codes == [0, 0]
+    assert (crate.built() / "debug").is_dir()
 
 
 def test_it_runs_on_a_python_that_has_no_packages(crate):

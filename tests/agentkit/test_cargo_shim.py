@@ -168,6 +168,26 @@ def test_the_user_s_own_wrapper_wins_and_it_says_so(crate, tmp_path):
     assert b"RUSTC_WRAPPER is set" in done.stderr
 
 
+@pytest.mark.needs("rustup")
+def test_another_toolchain_of_the_repository_builds_in_another_directory(crate):
+    """And when the first is back, what it built is there."""
+    said = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True, check=True)
+    rustup = crate.base / "rustup"
+    (rustup / "toolchains").mkdir(parents=True)
+    for name in ("one", "two"):
+        (rustup / "toolchains" / name).symlink_to(said.stdout.strip())
+    done = []
+    for name in ("one", "two", "one"):
+        (crate.path / "rust-toolchain.toml").write_text(f'[toolchain]\nchannel = "{name}"\n')
+        done.append(crate.cargo("check", env={"RUSTUP_HOME": str(rustup)}))
+
+    assert [each.returncode for each in done] == [0, 0, 0]
+    assert [b"Checking p" in each.stderr for each in done] == [True, True, False]
+    reports = crate.all_reports()
+    assert [report["key"]["toolchain"] for report in reports] == ["one", "two", "one"]
+    assert len({report["directory"] for report in reports}) == len(list(crate.directory.iterdir())) == 2
+
+
 @pytest.mark.parametrize("what", ["slots", "reports"])
 def test_it_builds_where_nothing_can_be_written_for_the_yard(crate, what):
     directory = getattr(crate, what)

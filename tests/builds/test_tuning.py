@@ -133,6 +133,27 @@ def test_doctor_tells_of_each_optimisation(home, db):
     assert names == ["build slots", "compiler cache", "linkers"]
 
 
+@pytest.mark.needs("mounts")
+def test_doctor_says_why_agents_are_shown_nothing_at_one_path(home, db, monkeypatch):
+    monkeypatch.setenv("RUSTC_WRAPPER", "sccache")
+
+    finding = doctor.check_same_path()
+
+    assert (finding.level, finding.text) == ("note", "off, as there is a compiler wrapper of your own")
+    assert "Unset RUSTC_WRAPPER" in finding.hint
+
+
+@pytest.mark.needs("sccache")
+def test_doctor_says_that_the_cache_s_redis_is_gone(home, settings):
+    settings.COMPILER_CACHE_GB = 1
+    settings.COMPILER_CACHE_URL = "redis://127.0.0.1:1"
+
+    finding = doctor.check_compiler_cache()
+
+    assert finding.level == "note"
+    assert "SWARMYARD_COMPILER_CACHE_URL doesn't answer" in finding.text
+
+
 def test_doctor_says_why_there_is_no_cache(home, settings):
     settings.COMPILER_CACHE_GB = 0
 

@@ -3,9 +3,11 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.utils import timezone
 
 from apps.access.exceptions import NotAllowed
 from apps.access.roles import shell_actor
+from apps.builds import by_hand
 from apps.builds.cache_actions import clear_cache
 from apps.builds.cache_serial import cache_data
 from apps.builds.measuring import Arm, BuildFailed
@@ -25,12 +27,17 @@ MB = 1024 * 1024
 SUGGESTING = (SuggestRefused, RepositoryRefused, NoToolchain, BuildFailed, GitFailed)
 
 
+class CleanRefused(Exception):
+    """For people."""
+
+
 class TuningCommands(OperatorCommand):
     """Of `builds`: what makes them fast, and how that is switched."""
 
     refusals: ClassVar[tuple[type[Exception], ...]] = (
         CacheRefused,
         CacheBusy,
+        CleanRefused,
         NotAllowed,
         NoAnswer,
         OptionRefused,
@@ -46,6 +53,14 @@ class TuningCommands(OperatorCommand):
         self.subcommand(about, "stats", "How often they are hit, and how large they are.")
         clear = self.subcommand(about, "clear", "Remove what a host keeps.")
         clear.add_argument("--host", default=settings.HOST_NAME, help="its name (%(default)s)")
+        cleaning = self.subcommand(commands, "clean", "Remove build directories that nobody uses any more.")
+        cleaning.add_argument(
+            "--by-hand", action="store_true", required=True, help="of `AGENT_ID=… yard cargo` on this machine"
+        )
+        cleaning.add_argument(
+            "--days", type=whole_number, default=by_hand.DAYS, help="unused for as long (%(default)s)"
+        )
+        cleaning.add_argument("--dry-run", action="store_true", help="only say what would be removed")
         switches = self.subcommand(commands, "options", "See or set what is done for a repository's builds.")
         switches.add_argument("repository", metavar="REPOSITORY", help="name or path")
         switches.add_argument(
@@ -94,6 +109,16 @@ class TuningCommands(OperatorCommand):
             raise CacheRefused(f"There is no host “{name}”.")
         clear_cache(host=host, actor=shell_actor(), here=name == settings.HOST_NAME)
         return {"host": name}, f"The compiler cache of {name} is cleared."
+
+    def do_clean(self, **options: Any) -> tuple[Any, str]:
+        host = Host.objects.filter(name=settings.HOST_NAME).first()
+        if host is None:
+            raise CleanRefused(
+                f"There is no host “{settings.HOST_NAME}” yet: `runhost` makes this machine known."
+            )
+        days, only_look, now = max(1, options["days"]), options["dry_run"], timezone.now()
+        found = by_hand.clean(host=host, days=days, actor=shell_actor(), now=now, only_look=only_look)
+        return [by_hand_data(each) for each in found], cleaned_text(found, days=days, only_look=only_look)
 
     def do_options(self, **options: Any) -> tuple[Any, str]:
         repository = find(options["repository"])
@@ -152,3 +177,32 @@ def arm_lines(head: str, arms: Sequence[Arm]) -> list[str]:
         for arm in arms
     ]
     return ["", *table((head, "TIME", "", "DISK", "", "PROGRAMS", ""), rows).splitlines()]
+
+
+def by_hand_data(found: by_hand.ByHand) -> dict[str, Any]:
+    return {
+        "path": str(found.path),
+        "used_at": found.used_at.isoformat(),
+        "frees_bytes": found.frees,
+        "removed": found.removed,
+    }
+
+
+def cleaned_text(found: list[by_hand.ByHand], *, days: int, only_look: bool) -> str:
+    if not found:
+        return f"Nobody's build directory was unused for {days} days."
+    kept = "would be removed" if only_look else "kept: somebody builds in it"
+    lines = [
+        (
+            each.who,
+            each.checkout,
+            f"{each.used_at:%Y-%m-%d}",
+            "?" if each.frees is None else f"{each.frees // MB} MB",
+            "removed" if each.removed else kept,
+        )
+        for each in found
+    ]
+    chosen = [each for each in found if each.removed or only_look]
+    freed = sum(each.frees or 0 for each in chosen) // MB
+    total = f"{len(chosen)} {'to remove, which frees' if only_look else 'removed, which freed'} {freed} MB."
+    return table(("WHO", "CHECKOUT", "LAST USED", "FREES", ""), lines) + f"\n{total}"
