@@ -149,6 +149,19 @@ def test_where_a_shared_directory_takes_broken_code_for_fresh_an_agent_s_own_doe
     assert "error: no" in own.stderr
 
 
+def test_the_strict_scheme_begins_warm_until_the_lock_file_changes(yard):
+    yard.options(scheme="strict")
+    yard.build()
+    agent = yard.agent()
+
+    before = [compiled(agent.cargo(*words)) for words in (["check"], ["build"], ["test", "--no-run"])]
+    with (agent.path / "Cargo.lock").open("a") as file:
+        file.write("\n")
+
+    assert before == [[], [], []]
+    assert sorted(compiled(agent.cargo("check"))) == OF_ITS_OWN
+
+
 # At the tenth file of the base that it opens, somebody kills it.
 KILLED_WHILE_SEEDING = """
 import os, signal, sys
