@@ -7,12 +7,14 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
 from apps.builds import places
 from apps.builds.actions import record_waits
 from apps.builds.models import Build, LockWait
+from apps.lib.kernel_locks import read_waiting
 from tests.builds.test_recorder import ended, until
 from tests.builds.yard import make_package, start_cargo
 
@@ -34,6 +36,10 @@ def waiter(lock, name: str) -> subprocess.Popen[str]:
     )
 
 
+def waits(process: subprocess.Popen[str]) -> bool:
+    return process.pid in {each.waiter for each in read_waiting()}
+
+
 def test_a_wait_is_measured_within_50_ms_of_the_truth(locks, tmp_path):
     lock = tmp_path / ".cargo-lock"
     errors = []
@@ -41,7 +47,8 @@ def test_a_wait_is_measured_within_50_ms_of_the_truth(locks, tmp_path):
         with lock.open("w") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             process = waiter(lock, f"build-{turn}")
-            time.sleep(0.3)
+            until(partial(waits, process), 20)
+            time.sleep(0.2)
         truth = json.loads(process.communicate(timeout=20)[0])
         (wait,) = until(locks.taken, 10)
         assert (wait.build, wait.kind, wait.path) == (f"build-{turn}", "build-directory", str(lock))
@@ -61,7 +68,8 @@ def test_who_waited_for_whom(locks, tmp_path):
     )
     assert holding.stdout.readline()
     process = waiter(lock, "waiter")
-    time.sleep(0.3)
+    until(partial(waits, process), 20)
+    time.sleep(0.1)
     holding.communicate(timeout=10)
     process.communicate(timeout=10)
 
