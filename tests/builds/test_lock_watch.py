@@ -98,11 +98,11 @@ def test_a_build_s_wait_for_its_directory_is_written_down_however_quiet_cargo_is
     assert process.wait(60) == 0
     build = ended(recorder)
 
-    wait = LockWait.objects.get()
-    assert (wait.build, wait.kind, wait.path) == (build, "build-directory", str(lock))
+    wait = LockWait.objects.get(kind="build-directory")  # another cargo may hold the package cache
+    assert (wait.build, wait.path) == (build, str(lock))
     assert wait.holder_pid == os.getpid()
     assert 350 < wait.ms <= (build.ended_at - build.began_at).total_seconds() * 1000
-    assert build.lock_wait_ms == wait.ms
+    assert build.lock_wait_ms == sum(each.ms for each in build.waits.all())
 
 
 def test_waits_of_what_is_no_build_are_nobody_s(locks, tmp_path):
