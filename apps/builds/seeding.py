@@ -12,11 +12,10 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from apps.builds.programs import linkers_of
@@ -27,6 +26,7 @@ CARGO_LOCK = ".cargo-lock"
 LINKED = {".rlib", ".rmeta", ".so", ".o", ".bin", ".dylib", ".a"}
 MADE_BY_LINKERS = {".so", ".dylib"}
 FICLONE = 0x40049409
+AT_ONCE = 1 << 24  # bytes of a file, in one system call
 CANNOT_SHARE = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
 # Linkers that may write into the file that is there. Cargo removes a program before it is linked anew, but not tests;
 # and with other flags for the linker, files have other names.
@@ -46,7 +46,7 @@ class Spoiled(Exception):
     """Somebody wrote into the base since it was built: past cargo, into a file that he shares with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seeded:
     shared: int = 0  # files by reflink
     linked: int = 0
@@ -70,14 +70,13 @@ def seed(base: Path, target: Path, *, without: Collection[str] = (), built_at: f
     remove_tree(target.parent, unfinished)
     try:
         with held(base):
-            if built_at is not None and (changed := changed_since(base, built_at)):
-                raise Spoiled(f"{changed} was changed after it was built")
-            seeded = clone_tree(base, unfinished, others_only(base, without) if without else everything)
+            clone = Clone(base, others_only(base, without) if without else everything, built_at)
+            clone.directory(str(base), str(unfinished))
         unfinished.rename(target)
     except BaseException:
         remove_tree(target.parent, unfinished)
         raise
-    return seeded
+    return clone.seeded
 
 
 @contextmanager
@@ -97,11 +96,13 @@ def locks_of(directory: Path) -> list[Path]:
 
 def changed_since(directory: Path, at: float) -> str:
     """The path inside of it of one file that was written later; "" for none."""
-    for place, _, names in os.walk(directory):
-        for name in names:
-            path = Path(place) / name
-            if path.lstat().st_mtime > at:
-                return str(path.relative_to(directory))
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if found := changed_since(Path(entry.path), at):
+                    return f"{entry.name}/{found}"
+            elif entry.stat(follow_symlinks=False).st_mtime > at:
+                return entry.name
     return ""
 
 
@@ -123,72 +124,109 @@ def others_only(base: Path, own: Collection[str]) -> Skip:
     return skip
 
 
-def clone_tree(base: Path, target: Path, skip: Skip = everything) -> Seeded:
-    """Times are kept to the nanosecond: cargo compares them."""
-    seeded = Seeded()
-    can_share = True
-    for place, directories, names in os.walk(base):
-        inside = Path(place).relative_to(base)
-        here = target / inside
-        here.mkdir(parents=True)
-        directories[:] = sorted(name for name in directories if not skip(inside, name))
-        for name in names:
-            if skip(inside, name):
-                continue
-            source, copy = Path(place) / name, here / name
-            if source.is_symlink():
-                copy.symlink_to(source.readlink())
-                continue
-            if can_share:
-                can_share = share(source, copy)
-            seeded = (
-                replace(seeded, shared=seeded.shared + 1)
-                if can_share
-                else linked_or_copied(source, copy, seeded)
-            )
-    for place, _, _ in os.walk(target, topdown=False):  # a directory's time changes with each file in it
-        keep_times(base / Path(place).relative_to(target), Path(place))
-    return seeded
+class Clone:
+    """Of one tree. Thousands of files, while somebody waits for it: a handful of system calls for each, and no paths as
+    objects. Times are kept to the nanosecond, as cargo compares them."""
+
+    def __init__(self, base: Path, skip: Skip, built_at: float | None) -> None:
+        self.base, self.skip, self.built_at = base, skip, built_at
+        self.can_share = True
+        self.copies: dict[int, str] = {}  # by the number of the inode, of what has several names
+        self.seeded = Seeded()
+
+    def directory(self, source: str, target: str) -> None:
+        os.mkdir(target)  # noqa: PTH102
+        inside = Path(source).relative_to(self.base)
+        with os.scandir(source) as entries:
+            for entry in entries:
+                if self.skip(inside, entry.name):
+                    continue
+                copy = f"{target}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    self.directory(entry.path, copy)
+                elif entry.is_symlink():
+                    os.symlink(os.readlink(entry.path), copy)  # noqa: PTH115, PTH211
+                else:
+                    self.file(entry.path, copy, entry.stat(follow_symlinks=False))
+        keep_times(os.stat(source), target)  # last: its time changes with each file in it  # noqa: PTH116
+
+    def file(self, source: str, copy: str, status: os.stat_result) -> None:
+        if self.built_at is not None and status.st_mtime > self.built_at:
+            changed = Path(source).relative_to(self.base)
+            raise Spoiled(f"{changed} was changed after it was built")
+        if self.can_share:
+            self.can_share = copied(source, copy, status, share)
+        if self.can_share:
+            self.seeded.shared += 1
+        elif is_made_anew(source, status) and linked(source, copy):
+            self.seeded.linked += 1
+        elif status.st_ino in self.copies:
+            os.link(self.copies[status.st_ino], copy)  # cargo gives a program two names
+        else:
+            copied(source, copy, status, send)
+            self.seeded.copied += 1
+            self.seeded.copied_bytes += status.st_size
+            if status.st_nlink > 1:
+                self.copies[status.st_ino] = copy
 
 
-def share(source: Path, copy: Path) -> bool:
-    """A copy that shares the blocks. False where the file system can't; nothing is left then."""
-    with source.open("rb") as old, copy.open("xb") as new:
-        try:
-            fcntl.ioctl(new, FICLONE, old.fileno())
-        except OSError as error:
-            copy.unlink()
-            if error.errno not in CANNOT_SHARE:
-                raise
-            return False
-    shutil.copystat(source, copy)
+def linked(source: str, copy: str) -> bool:
+    """False where the file system can't, or the file has as many names as it may have."""
+    try:
+        os.link(source, copy)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
+            raise
+        return False
     return True
 
 
-def linked_or_copied(source: Path, copy: Path, seeded: Seeded) -> Seeded:
-    status = source.stat()
-    if is_made_anew(source, status):
+def copied(source: str, copy: str, status: os.stat_result, fill: Callable[[int, int], bool]) -> bool:
+    """With its mode and times; nothing is left where it can't be filled."""
+    old = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        new = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            copy.hardlink_to(source)
-            return replace(seeded, linked=seeded.linked + 1)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
-                raise
-    shutil.copy2(source, copy)
-    return replace(seeded, copied=seeded.copied + 1, copied_bytes=seeded.copied_bytes + status.st_size)
+            if not fill(new, old):
+                os.unlink(copy)  # noqa: PTH108
+                return False
+            os.fchmod(new, stat.S_IMODE(status.st_mode))
+            keep_times(status, new)
+        finally:
+            os.close(new)
+    finally:
+        os.close(old)
+    return True
 
 
-def is_made_anew(path: Path, status: os.stat_result) -> bool:
+def share(new: int, old: int) -> bool:
+    """Its blocks, for both. False where the file system can't."""
+    try:
+        fcntl.ioctl(new, FICLONE, old)
+    except OSError as error:
+        if error.errno not in CANNOT_SHARE:
+            raise
+        return False
+    return True
+
+
+def send(new: int, old: int) -> bool:
+    while os.sendfile(new, old, None, AT_ONCE):
+        pass
+    return True
+
+
+def is_made_anew(path: str, status: os.stat_result) -> bool:
     """Libraries and objects, and programs of a linker that makes a new file: never written into once they are there."""
-    if path.suffix in LINKED and path.suffix not in MADE_BY_LINKERS:
+    suffix = os.path.splitext(path)[1]  # noqa: PTH122
+    if suffix in LINKED and suffix not in MADE_BY_LINKERS:
         return True
-    is_program = path.suffix in MADE_BY_LINKERS or (not path.suffix and bool(status.st_mode & stat.S_IXUSR))
+    is_program = suffix in MADE_BY_LINKERS or (not suffix and bool(status.st_mode & stat.S_IXUSR))
     if not is_program:
         return False
-    linkers = linkers_of(path)
+    linkers = linkers_of(Path(path))
     return bool(linkers) and not any(name in linkers for name in IN_PLACE)
 
 
-def keep_times(source: Path, copy: Path) -> None:
-    status = source.stat()
+def keep_times(status: os.stat_result, copy: str | int) -> None:
     os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))

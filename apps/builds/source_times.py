@@ -1,10 +1,12 @@
 """The times of source files, by which cargo tells whether a crate changed.
 
 A checkout that was just made is newer than any build. A file gets the time of the base's only where both hold the same
-blob and neither was touched since: whatever an agent changed keeps its own, newer time and is compiled again.
+blob and neither was touched since, or both are alike byte by byte: whatever an agent changed keeps its own, newer time
+and is compiled again.
 """
 
 import os
+import stat
 from pathlib import Path
 
 from apps.workspaces import git
@@ -12,21 +14,36 @@ from apps.workspaces import git
 
 def sync_times(base: Path, workspace: Path) -> int:
     """How many files of `workspace` got the time that they have in `base`, which was built. Raises GitFailed."""
-    theirs, ours = git.clean_blobs(base), git.clean_blobs(workspace)
+    theirs, ours = git.index_of(base), git.index_of(workspace)
+    touched = theirs.changed | ours.changed
     synced = 0
-    for path, blob in ours.items():
-        if theirs.get(path) == blob and sync(base / path, workspace / path):
-            synced += 1
+    for path, blob in ours.blobs.items():
+        if theirs.blobs.get(path) != blob:
+            continue
+        source, copy = os.path.join(base, path), os.path.join(workspace, path)  # noqa: PTH118 - thousands
+        if path not in touched or are_alike(source, copy):
+            synced += sync(source, copy)
     git.refresh_index(
         workspace
     )  # it remembers the old times, and each `git status` would read the files again
     return synced
 
 
-def sync(source: Path, copy: Path) -> bool:
+def are_alike(source: str, copy: str) -> bool:
+    """Byte by byte. For git some files differ that nobody touched: of such line endings as it would not keep."""
+    try:
+        one, other = os.lstat(source), os.lstat(copy)  # noqa: PTH116
+        if not stat.S_ISREG(one.st_mode) or one.st_mode != other.st_mode or one.st_size != other.st_size:
+            return False
+        return Path(source).read_bytes() == Path(copy).read_bytes()
+    except OSError:
+        return False
+
+
+def sync(source: str, copy: str) -> bool:
     """False for what has gone, or isn't a plain file."""
     try:
-        status = source.lstat()
+        status = os.lstat(source)  # noqa: PTH116
         os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
     except OSError:
         return False

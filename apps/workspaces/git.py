@@ -53,6 +53,14 @@ class Commit:
     subject: str
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Object by path of each tracked file, and those that differ from it in the working copy, for git."""
+
+    blobs: dict[str, str]
+    changed: frozenset[str]
+
+
 def environment() -> dict[str, str]:
     ours = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
     return {**passed_on(os.environ), **ours}
@@ -322,19 +330,18 @@ def origin(repository: Path) -> str:
     return git(repository, "config", "--get", "remote.origin.url").text().rstrip("\n")
 
 
-def clean_blobs(worktree: Path) -> dict[str, str]:
-    """Object by path, of tracked files that are in the working copy as they are in the index."""
+def index_of(worktree: Path) -> Index:
     more = reading(worktree)
-    changed = set(output(worktree, "diff-files", "--name-only", "-z", more=more).split("\0"))
+    changed = output(worktree, "diff-files", "--name-only", "-z", max_output=LISTING, more=more).split("\0")
     entries = output(worktree, "ls-files", "--stage", "-z", max_output=LISTING, more=more).split("\0")
-    found = {}
+    blobs = {}
     for entry in entries:
         described, _, path = entry.partition("\t")
-        if path and path not in changed:
+        if path:
             mode, blob, stage = described.split(" ")
             if stage == "0" and mode != SUBMODULE:
-                found[path] = blob
-    return found
+                blobs[path] = blob
+    return Index(blobs, frozenset(changed))
 
 
 def refresh_index(worktree: Path) -> None:

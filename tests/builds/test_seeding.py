@@ -254,3 +254,25 @@ def test_a_directory_that_is_there_is_left_alone(land):
         seed(land.warm, land.place / "a")
 
     assert (land.place / "a" / "mine").read_text() == "x"
+
+
+def test_a_file_that_git_takes_for_changed_from_the_start_gets_its_time_too(land):
+    """Committed with line endings that git would not keep: in no checkout it is ever clean."""
+    path = "apart/src/lib.rs"
+    write(land.repository / path, "pub fn total() -> u64 {\r\n 40 }\r\n")
+    git(land.repository, "commit", "-q", "-am", "as on Windows")
+    write(land.repository / ".gitattributes", "* text=auto\n")
+    git(land.repository, "add", ".gitattributes")
+    git(land.repository, "commit", "-q", "-m", "from now on otherwise")
+    git(land.base, "checkout", "-q", "--detach", "main")
+    workspace, other = land.worktree("a"), land.worktree("b")
+    for number, place in enumerate((land.base, workspace)):
+        os.utime(place / path, (1e9 + number, 1e9 + number))  # so that git looks into it
+    write(other / path, "pub fn total() -> u64 {\r\n 41 }\r\n")
+    assert path in git(workspace, "diff-files", "--name-only")
+
+    sync_times(land.base, workspace)
+    sync_times(land.base, other)
+
+    times = [(place / path).stat().st_mtime_ns for place in (land.base, workspace, other)]
+    assert times[0] == times[1] != times[2]
