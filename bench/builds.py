@@ -3,58 +3,65 @@ edit and build at once: in warm directories against cold ones, and against one t
 
 On a generated workspace of path dependencies, or a clone of the repository given (which must build offline). Cold: an
 empty build directory for each agent. Both arms go through the shim, so both have the build slots of the machine; they
-take turns. Seconds of making a warm directory count as part of the first build.
+take turns, first the one, then the other. Seconds of making a warm directory count as part of the first build.
 """
 
 import argparse
+import json
 import os
-import shutil
 import subprocess
-import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from contention import contention
+from own_place import own_place
 from report import Figure, machine, median, say, show
 from rust_workspace import make_workspace
-from warm_yard import BuildingAgent, WarmYard, finish, set_up
+from warm_yard import BuildingAgent, WarmYard, set_up
 
-BUILD = """
-cargo check -q --workspace --all-targets
-cargo test -q --workspace --no-run
-cargo build -q --workspace
-"""
+COMMANDS = (
+    "cargo check --workspace --all-targets",
+    "cargo test --workspace --no-run",
+    "cargo build --workspace",
+)
 MB = 1_000_000
 BLOCK = 512
+SMALL = {"members": 12, "libraries": 10, "modules": 1}
+LARGE = {"members": 12, "libraries": 20, "modules": 3}
+# By the number of agents. What takes minutes for each arm is done twice.
+ROUNDS = {2: 3, 4: 2, 8: 2}
+FIRST_BUILDS, EDITS_EACH = 3, 3
 
 
 def main() -> None:
     chosen = options()
     where = machine()
-    directory = Path(tempfile.mkdtemp(prefix="yard-bench-", dir="/tmp"))
-    try:
+    with own_place() as directory:
         source, branch = source_of(chosen, directory)
         set_up(directory / "home")
-        yard = WarmYard(source, branch)
+        commands = chosen.command or COMMANDS
+        script = "\n".join(commands)
+        yard = WarmYard(source, branch, commands)
         if yard.obstacle:
             say(f"no view: {yard.obstacle}; only dependencies will be warm")
         say(f"base built in {yard.build_base():.1f} s")
-        rounds, agents = (1, 2) if chosen.quick else (3, 8)
-        figures = first_builds(yard, rounds) + swarms(yard, agents, 1 if chosen.quick else 2)
-        counts = [2] if chosen.quick else [2, 4, 8]
-        figures += contention(
-            yard, BUILD, files_to_edit(yard.source, agents), counts, 1 if chosen.quick else 2
+        paths = files_to_edit(source, 8)
+        figures = FirstBuilds(yard, script, paths).measure(
+            1 if chosen.quick else FIRST_BUILDS, 2 if chosen.quick else EDITS_EACH
         )
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        figures += contention(yard, script, paths, {2: 1} if chosen.quick else ROUNDS)
     show("builds", where, figures, as_json=chosen.json)
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repository", type=Path, help="a git repository with a Cargo.toml at its top")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller sizes, two agents")
+    parser.add_argument(
+        "--command",
+        action="append",
+        help="a cargo command of each build, may be repeated; else check, test and build",
+    )
+    parser.add_argument("--quick", action="store_true", help="one round, a smaller workspace, two agents")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser.parse_args()
 
@@ -63,73 +70,68 @@ def source_of(chosen: argparse.Namespace, directory: Path) -> tuple[Path, str]:
     """A repository of our own, and its branch."""
     place = directory / "source"
     if chosen.repository is None:
-        sizes = {"crates": 12, "modules": 3} if chosen.quick else {"crates": 16, "modules": 12}
-        return make_workspace(place, **sizes), "main"
+        return make_workspace(place, **(SMALL if chosen.quick else LARGE)), "main"
     subprocess.run(["git", "clone", "-q", str(chosen.repository.resolve()), str(place)], check=True)
     words = ["git", "-C", str(place), "branch", "--show-current"]
     return place, subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def first_builds(yard: WarmYard, rounds: int) -> list[Figure]:
-    """Of a new agent, and of its first edit; that of a cold agent is one in a checkout that it has built itself."""
-    cold: list[float] = []
-    warm: list[float] = []
-    seeds: list[float] = []
-    edits: dict[str, list[float]] = {"cold": [], "warm": []}
-    disk: dict[str, list[float]] = {"cold": [], "warm": []}
-    paths = files_to_edit(yard.source, rounds)
-    for number in range(rounds):
-        for kind in ("cold", "warm"):
-            agent = yard.agent(warm=kind == "warm")
-            seconds = agent.seed_seconds + agent.build(BUILD)
-            (warm if kind == "warm" else cold).append(seconds)
-            if kind == "warm":
-                seeds.append(agent.seed_seconds)
-            agent.edit(paths[number], number)
-            edits[kind].append(agent.build(BUILD))
-            disk[kind].append(own_bytes(agent) / MB)
-        say(f"round {number + 1}: cold {cold[-1]:.1f} s, warm {warm[-1]:.2f} s")
-    return [
-        Figure("cold_build_s", median(cold), "s", None, "lower"),
-        Figure("seed_s", median(seeds), "s", None, "lower"),
-        Figure("warm_build_s", median(warm), "s", None, "lower"),
-        Figure("warm_ratio", ratio(cold, warm), "times", 10.0, "higher"),
-        Figure("own_edit_s", median(edits["cold"]), "s", None, "lower"),
-        Figure("warm_edit_s", median(edits["warm"]), "s", None, "lower"),
-        Figure("incremental_ratio", ratio(edits["warm"], edits["cold"]), "times", 1.1, "lower"),
-        Figure("disk_cold_mb", median(disk["cold"]), "MB", None, "lower"),
-        Figure("disk_warm_mb", median(disk["warm"]), "MB", None, "lower"),
-    ]
+class FirstBuilds:
+    """Of new agents, and edits: the first one of a warm agent, against the same edit in a checkout that its agent has
+    built itself."""
+
+    def __init__(self, yard: WarmYard, script: str, paths: Sequence[str]) -> None:
+        self.yard, self.script, self.paths = yard, script, paths
+        self.took: dict[str, list[float]] = {
+            name: [] for name in ("cold", "warm", "seed", "own_edit", "warm_edit")
+        }
+        self.disk: dict[str, list[float]] = {name: [] for name in ("cold", "seeded", "edited")}
+
+    def measure(self, rounds: int, edits: int) -> list[Figure]:
+        for number in range(rounds):
+            self.round(number, edits)
+        took, disk = self.took, self.disk
+        return [
+            Figure("cold_build_s", median(took["cold"]), "s", None, "lower"),
+            Figure("seed_s", median(took["seed"]), "s", None, "lower"),
+            Figure("warm_build_s", median(took["warm"]), "s", None, "lower"),
+            Figure("warm_ratio", median(took["cold"]) / median(took["warm"]), "times", 10.0, "higher"),
+            Figure("own_edit_s", median(took["own_edit"]), "s", None, "lower"),
+            Figure("warm_edit_s", median(took["warm_edit"]), "s", None, "lower"),
+            Figure("incremental_ratio", ratio(took["warm_edit"], took["own_edit"]), "times", 1.1, "lower"),
+            Figure("disk_cold_mb", median(disk["cold"]), "MB", None, "lower"),
+            Figure("disk_seeded_mb", median(disk["seeded"]), "MB", None, "lower"),
+            Figure("disk_warm_mb", median(disk["edited"]), "MB", None, "lower"),
+        ]
+
+    def round(self, number: int, edits: int) -> None:
+        own = self.yard.agent(warm=False)
+        self.took["cold"].append(timed(own, self.script))
+        self.disk["cold"].append(own_bytes(own) / MB)
+        for edit in range(edits):
+            position = number * edits + edit
+            path = self.paths[position % len(self.paths)]
+            new = self.yard.agent(warm=True)
+            self.disk["seeded"].append(own_bytes(new) / MB)
+            self.took["seed"].append(new.seed_seconds)
+            self.took["warm"].append(new.seed_seconds + timed(new, self.script))
+            arms = [("own_edit", own), ("warm_edit", new)]
+            for name, agent in arms if position % 2 else reversed(arms):
+                agent.edit(path, position)
+                self.took[name].append(timed(agent, self.script))
+            self.disk["edited"].append(own_bytes(new) / MB)
+            new.empty()
+        own.empty()
+        say(
+            ", ".join(
+                f"{name} {' '.join(f'{one:.2f}' for one in found)} s" for name, found in self.took.items()
+            )
+        )
 
 
-def swarms(yard: WarmYard, count: int, rounds: int) -> list[Figure]:
-    """Makespan of `count` agents that each edit another file and build all, from the making of their directories on."""
-    spans: dict[str, list[float]] = {"cold": [], "warm": []}
-    paths = files_to_edit(yard.source, count)
-    for number in range(rounds):
-        for kind in ("cold", "warm"):
-            agents = [yard.agent(warm=kind == "warm") for _ in range(count)]
-            for position, agent in enumerate(agents):
-                agent.edit(paths[position], position)
-            seconds = together(agents) + sum(agent.seed_seconds for agent in agents)
-            spans[kind].append(seconds)
-            for agent in agents:
-                shutil.rmtree(agent.built, ignore_errors=True)
-        say(f"swarm {number + 1}: cold {spans['cold'][-1]:.1f} s, warm {spans['warm'][-1]:.1f} s")
-    return [
-        Figure("swarm_agents", count, "agents", None, "higher"),
-        Figure("swarm_cold_s", median(spans["cold"]), "s", None, "lower"),
-        Figure("swarm_warm_s", median(spans["warm"]), "s", None, "lower"),
-        Figure("swarm_ratio", ratio(spans["cold"], spans["warm"]), "times", 10.0, "higher"),
-    ]
-
-
-def together(agents: Sequence[BuildingAgent]) -> float:
-    began = time.monotonic()
-    running = [agent.start(BUILD) for agent in agents]
-    for process in running:
-        finish(process)
-    return time.monotonic() - began
+def timed(agent: BuildingAgent, script: str) -> float:
+    os.sync()  # what was built before isn't written at the cost of this one
+    return agent.build(script)
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> float:
@@ -137,14 +139,20 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> float:
 
 
 def files_to_edit(source: Path, count: int) -> list[str]:
-    """Sources of libraries and programs, spread over the repository; one alone is in the middle of it."""
+    """Sources of the workspace's members, spread over them. Again from the first where there are fewer."""
+    words = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
+    asked = subprocess.run(words, cwd=source, check=True, capture_output=True)
+    members = [Path(package["manifest_path"]).parent for package in json.loads(asked.stdout)["packages"]]
     words = ["git", "-C", str(source), "ls-files", "*.rs"]
     listed = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
-    sources = [
-        path for path in listed if "src/" in path and not path.endswith(("build.rs", "lib.rs", "main.rs"))
-    ]
-    sources = sources or [path for path in listed if "src/" in path]
+    sources = [path for path in listed if any(is_source_of(member, source / path) for member in members)]
+    if not sources:
+        raise RuntimeError("there is no source file to edit")
     return [sources[(2 * number + 1) * len(sources) // (2 * count)] for number in range(count)]
+
+
+def is_source_of(member: Path, path: Path) -> bool:
+    return path.is_relative_to(member / "src") and "bin" not in path.parts
 
 
 def own_bytes(agent: BuildingAgent) -> int:

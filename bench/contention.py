@@ -1,100 +1,100 @@
-"""Agents that edit and build at once: in one directory that they share, in warm ones of their own, and in these without
-build slots. Waits for locks are measured as the host process measures them, whoever waits."""
+"""Agents that edit and build at once: cold, in one directory that they share, in warm ones of their own, and in these
+without build slots. Waits for locks are counted from the kernel's list; beside it stands what the yard's own watch saw.
+"""
 
+import itertools
 import json
 import os
-import shutil
 import threading
 import time
-import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lock_truth import LockTruth
 from report import Figure, median, say
-from warm_yard import BuildingAgent, WarmYard, finish
+from warm_yard import BuildingAgent, WarmYard
 
 MB = 1_000_000
 LOOK_SECONDS = 0.1  # between two readings of memory
-BUILD_DIRECTORY = ("build-directory", "artifact-directory")
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One round of one arm. Waits in seconds, added up over agents, by kind of lock."""
+    """One round of one arm. Waits are added up over agents."""
 
     seconds: float
-    waits: dict[str, float]
+    seeded: float  # of these seconds, until the directories were there
+    directory_wait: float
+    directory_wait_seen: float
+    slot_wait: float
     peak_mb: float
 
-    @property
-    def directory_wait(self) -> float:
-        return sum(self.waits.get(kind, 0.0) for kind in BUILD_DIRECTORY)
 
-
-def contention(
-    yard: WarmYard, script: str, paths: Sequence[str], counts: Sequence[int], rounds: int
-) -> list[Figure]:
+def contention(yard: WarmYard, script: str, paths: Sequence[str], rounds: dict[int, int]) -> list[Figure]:
+    """`rounds` by the number of agents. Cold ones take part in the largest number alone: they take longest by far."""
     shared = SharedDirectory(yard, script)
     arms: dict[str, Callable[[], BuildingAgent]] = {
+        "cold": lambda: yard.agent(warm=False),
         "shared": shared.agent,
         "noslots": lambda: without_slots(yard.agent(warm=True)),
         "ours": lambda: yard.agent(warm=True),
     }
-    figures = []
-    for count in counts:
-        spans: dict[str, list[Span]] = {name: [] for name in arms}
-        for number in range(rounds):
-            for name, agent in arms.items():
-                span = together([agent() for _ in range(count)], script, paths, salt=f"{count}{number}{name}")
+    figures, salts = [], itertools.count(1)
+    for count in rounds:
+        names = [name for name in arms if name != "cold" or count == max(rounds)]
+        spans: dict[str, list[Span]] = {name: [] for name in names}
+        for number in range(rounds[count]):
+            for name in names if number % 2 == 0 else reversed(names):
+                agents = [arms[name]() for _ in range(count)]
+                # A text of its own each time: nobody finds it built in the shared directory.
+                span = together(agents, script, paths, salt=100 * next(salts))
                 spans[name].append(span)
-                waited = (
-                    ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in span.waits.items()) or "none"
-                )
-                say(f"{count} agents, {name}: {span.seconds:.1f} s, {span.peak_mb:.0f} MB; waits: {waited}")
-        figures += figures_of(count, spans, is_main=count == counts[-1])
+                tell(count, name, span)
+        figures += figures_of(count, spans, is_main=count == max(rounds))
     return figures
+
+
+def tell(count: int, name: str, span: Span) -> None:
+    say(
+        f"{count} agents, {name}: {span.seconds:.1f} s ({span.seeded:.1f} of it for directories), "
+        f"{span.peak_mb:.0f} MB; waits for directories {span.directory_wait:.1f} s "
+        f"(seen {span.directory_wait_seen:.1f}), for slots {span.slot_wait:.1f} s"
+    )
 
 
 def figures_of(count: int, spans: dict[str, list[Span]], *, is_main: bool) -> list[Figure]:
     """The largest number of agents gives the figures without a number."""
     end = "" if is_main else f"_{count}"
 
-    def middle(arm: str, value: Callable[[Span], float]) -> float:
-        return median([value(span) for span in spans[arm]])
+    def middle(arm: str, name: str) -> float:
+        return median([getattr(span, name) for span in spans[arm]])
 
-    def ratio(above: str, below: str, value: Callable[[Span], float]) -> float:
+    def ratio(above: str, below: str, name: str = "seconds") -> float:
         pairs = zip(spans[above], spans[below], strict=True)
-        return median([value(one) / value(other) for one, other in pairs])
+        return median([getattr(one, name) / getattr(other, name) for one, other in pairs])
 
-    def seconds(span: Span) -> float:
-        return span.seconds
-
-    def peak(span: Span) -> float:
-        return span.peak_mb
-
-    def directory_wait(span: Span) -> float:
-        return span.directory_wait
-
-    return [
-        Figure(f"lock_wait_shared_s{end}", middle("shared", directory_wait), "s", None, "lower"),
-        Figure(f"lock_wait_ours_s{end}", middle("ours", directory_wait), "s", 0.0, "lower"),
-        Figure(
-            f"slot_wait_ours_s{end}",
-            middle("ours", lambda span: span.waits.get("build-slot", 0.0)),
-            "s",
-            None,
-            "lower",
-        ),
-        Figure(f"makespan_shared_s{end}", middle("shared", seconds), "s", None, "lower"),
-        Figure(f"makespan_ours_s{end}", middle("ours", seconds), "s", None, "lower"),
-        Figure(f"makespan_ratio_shared{end}", ratio("shared", "ours", seconds), "times", 1.0, "higher"),
-        Figure(f"makespan_ratio_noslots{end}", ratio("ours", "noslots", seconds), "times", 1.0, "lower"),
-        Figure(f"peak_rss_ratio_noslots{end}", ratio("ours", "noslots", peak), "times", 1.0, "lower"),
+    figures = [
+        Figure("lock_wait_shared_s", middle("shared", "directory_wait"), "s", None, "lower"),
+        Figure("lock_wait_seen_s", middle("shared", "directory_wait_seen"), "s", None, "higher"),
+        Figure("lock_wait_ours_s", middle("ours", "directory_wait"), "s", 0.0, "lower"),
+        Figure("slot_wait_ours_s", middle("ours", "slot_wait"), "s", None, "lower"),
+        Figure("makespan_shared_s", middle("shared", "seconds"), "s", None, "lower"),
+        Figure("makespan_noslots_s", middle("noslots", "seconds"), "s", None, "lower"),
+        Figure("makespan_ours_s", middle("ours", "seconds"), "s", None, "lower"),
+        Figure("makespan_ratio_shared", ratio("shared", "ours"), "times", 1.0, "higher"),
+        Figure("makespan_ratio_noslots", ratio("ours", "noslots"), "times", 1.0, "lower"),
+        Figure("peak_rss_ratio_noslots", ratio("ours", "noslots", "peak_mb"), "times", 1.0, "lower"),
     ]
+    if "cold" in spans:
+        figures += [
+            Figure("swarm_agents", count, "agents", None, "higher"),
+            Figure("swarm_cold_s", middle("cold", "seconds"), "s", None, "lower"),
+            Figure("swarm_ratio", ratio("cold", "ours"), "times", 10.0, "higher"),
+        ]
+    return [replace(figure, key=figure.key + end) for figure in figures]
 
 
 class SharedDirectory:
@@ -126,43 +126,54 @@ def without_slots(agent: BuildingAgent) -> BuildingAgent:
     return agent
 
 
-def together(agents: Sequence[BuildingAgent], script: str, paths: Sequence[str], *, salt: str) -> Span:
+def together(agents: Sequence[BuildingAgent], script: str, paths: Sequence[str], *, salt: int) -> Span:
+    """All begin at the same moment. That their directories were made one after the other counts in full."""
+    seeded = sum(agent.seed_seconds for agent in agents)
     for number, agent in enumerate(agents):
-        agent.edit(paths[number], zlib.crc32(salt.encode()) + number)
+        agent.edit(paths[number], salt + number)
+        agent.stand_ready(script)
     slot_waits()  # of what was built before
-    with watched() as (locks, memory):
+    os.sync()  # what other arms wrote isn't written at the cost of this one
+    with watched([agent.process.pid for agent in agents]) as (truth, watch, memory):
         began = time.monotonic()
-        running = [agent.start(script) for agent in agents]
-        memory.roots = [process.pid for process in running]
-        for process in running:
-            finish(process)
-        seconds = time.monotonic() - began + sum(agent.seed_seconds for agent in agents)
+        for agent in agents:
+            agent.go()
+        for agent in agents:
+            agent.finish()
+        seconds = time.monotonic() - began
         time.sleep(0.1)  # for the last look at locks
-    waits: dict[str, float] = defaultdict(float)
-    for wait in locks.taken():
-        waits[str(wait.kind)] += wait.ms / 1000
-    if slots := slot_waits():
-        waits["build-slot"] = slots
+    directories = {agent.environment.get("CARGO_TARGET_DIR") or str(agent.built) for agent in agents}
+    span = Span(
+        seconds + seeded,
+        seeded,
+        truth.seconds_for(Path(directory) for directory in directories),
+        sum(wait.ms for wait in watch.taken() if wait.kind in ("build-directory", "artifact-directory"))
+        / 1000,
+        slot_waits(),
+        memory.peak / MB,
+    )
     for agent in agents:
-        shutil.rmtree(agent.built, ignore_errors=True)
-    return Span(seconds, dict(waits), memory.peak / MB)
+        agent.empty()
+    return span
 
 
 @contextmanager
-def watched() -> Iterator[tuple[Any, "Memory"]]:
+def watched(roots: Sequence[int]) -> Iterator[tuple[LockTruth, Any, "Memory"]]:
+    """`roots`: processes whose memory counts, with that of all below them."""
     from apps.builds.lock_watch import LockWatch, watch
 
-    locks, memory = LockWatch(), Memory()
+    truth, seen, memory = LockTruth(), LockWatch(), Memory(roots)
     anybody, stop = threading.Event(), threading.Event()
     anybody.set()
     threads = [
-        threading.Thread(target=watch, args=(locks, anybody, stop)),
+        threading.Thread(target=truth.watch, args=(stop,)),
+        threading.Thread(target=watch, args=(seen, anybody, stop)),
         threading.Thread(target=memory.watch, args=(stop,)),
     ]
     for thread in threads:
         thread.start()
     try:
-        yield locks, memory
+        yield truth, seen, memory
     finally:
         stop.set()
         for thread in threads:
@@ -172,8 +183,8 @@ def watched() -> Iterator[tuple[Any, "Memory"]]:
 class Memory:
     """The most that the builds' processes had resident at one moment, in bytes."""
 
-    def __init__(self) -> None:
-        self.roots: list[int] = []
+    def __init__(self, roots: Sequence[int]) -> None:
+        self.roots = roots
         self.peak = 0
 
     def watch(self, stop: threading.Event) -> None:

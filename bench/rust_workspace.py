@@ -1,6 +1,7 @@
 """A Rust workspace of path dependencies alone, with code of real size: libraries and a program."""
 
 import subprocess
+import zlib
 from pathlib import Path
 
 MODULE = """use std::collections::{{BTreeMap, HashMap}};
@@ -103,22 +104,22 @@ mod tests {{
 """
 
 
-def make_workspace(place: Path, *, crates: int, modules: int) -> Path:
-    """A git repository on `main`. `crates` libraries of `modules` files each, and one program that needs them all."""
-    names = [f"part{number:02}" for number in range(crates)]
-    members = ", ".join(f'"{name}"' for name in [*names, "program"])
-    write(place / "Cargo.toml", f'[workspace]\nresolver = "2"\nmembers = [{members}]\n')
+def make_workspace(place: Path, *, members: int, libraries: int, modules: int) -> Path:
+    """A git repository on `main`, with crates of `modules` files each. Members are a tree: each needs the one halfway
+    to the first, and the program needs them all. Libraries are what crates of others are elsewhere: nobody edits them,
+    and they are no members."""
+    below = [f"libraries/library{number:02}" for number in range(libraries)]
+    names = [f"member{number:02}" for number in range(members)]
+    listed = ", ".join(f'"{name}"' for name in [*names, "program"])
+    top = f'[workspace]\nresolver = "2"\nmembers = [{listed}]\nexclude = ["libraries"]\n'
+    write(place / "Cargo.toml", top)
     write(place / ".gitignore", "target\n")
+    for number, path in enumerate(below):
+        library(place, path, below[max(0, number - 2) : number], modules)
     for number, name in enumerate(names):
-        needs = names[max(0, number - 3) : number : 2]
-        manifest(place / name, needs)
-        lines = [f"pub mod m{module};" for module in range(modules)]
-        parts = [f"m{module}" for module in range(modules)] + needs
-        total = " + ".join(f"{part}::total()" for part in parts)
-        write(place / name / "src" / "lib.rs", "\n".join([*lines, f"pub fn total() -> u64 {{ {total} }}\n"]))
-        for module in range(modules):
-            write(place / name / "src" / f"m{module}.rs", MODULE.format(n=100 * number + module))
-    manifest(place / "program", names)
+        parent = names[(number - 1) // 2 : (number + 1) // 2][:1]
+        library(place, name, parent + below[number::members], modules)
+    manifest(place, "program", names)
     total = " + ".join(f"{name}::total()" for name in names)
     write(place / "program" / "src" / "main.rs", f'fn main() {{ println!("{{}}", {total}); }}\n')
     subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=place, check=True, capture_output=True)
@@ -129,12 +130,29 @@ def make_workspace(place: Path, *, crates: int, modules: int) -> Path:
     return place
 
 
-def manifest(place: Path, needs: list[str]) -> None:
-    lines = ["[package]", f'name = "{place.name}"', 'version = "0.1.0"', 'edition = "2021"', "[dependencies]"]
-    write(
-        place / "Cargo.toml",
-        "\n".join([*lines, *(f'{need} = {{ path = "../{need}" }}' for need in needs)]) + "\n",
-    )
+def library(place: Path, path: str, needs: list[str], modules: int) -> None:
+    manifest(place, path, needs)
+    lines = [f"pub mod m{module};" for module in range(modules)]
+    parts = [f"m{module}" for module in range(modules)] + [Path(need).name for need in needs]
+    total = " + ".join(f"{part}::total()" for part in parts)
+    lines.append(f"pub fn total() -> u64 {{ {total} }}\n")
+    write(place / path / "src" / "lib.rs", "\n".join(lines))
+    salt = zlib.crc32(path.encode()) % 900
+    for module in range(modules):
+        write(place / path / "src" / f"m{module}.rs", MODULE.format(n=100 * salt + module))
+
+
+def manifest(place: Path, path: str, needs: list[str]) -> None:
+    lines = [
+        "[package]",
+        f'name = "{Path(path).name}"',
+        'version = "0.1.0"',
+        'edition = "2021"',
+        "[dependencies]",
+    ]
+    up = "../" * (path.count("/") + 1)
+    lines += [f'{Path(need).name} = {{ path = "{up}{need}" }}' for need in needs]
+    write(place / path / "Cargo.toml", "\n".join(lines) + "\n")
 
 
 def write(path: Path, text: str) -> None:

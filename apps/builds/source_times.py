@@ -32,7 +32,7 @@ def sync_times(base: Path, workspace: Path) -> int:
 def are_alike(source: str, copy: str) -> bool:
     """Byte by byte. For git some files differ that nobody touched: of such line endings as it would not keep."""
     try:
-        one, other = os.lstat(source), os.lstat(copy)  # noqa: PTH116
+        one, other = os.lstat(source), os.lstat(copy)
         if not stat.S_ISREG(one.st_mode) or one.st_mode != other.st_mode or one.st_size != other.st_size:
             return False
         return Path(source).read_bytes() == Path(copy).read_bytes()
@@ -43,7 +43,7 @@ def are_alike(source: str, copy: str) -> bool:
 def sync(source: str, copy: str) -> bool:
     """False for what has gone, or isn't a plain file."""
     try:
-        status = os.lstat(source)  # noqa: PTH116
+        status = os.lstat(source)
         os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
     except OSError:
         return False
