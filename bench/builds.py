@@ -9,6 +9,7 @@ take turns, first the one, then the other. Seconds of making a warm directory co
 import argparse
 import json
 import os
+import resource
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +86,10 @@ class FirstBuilds:
         self.took: dict[str, list[float]] = {
             name: [] for name in ("cold", "warm", "seed", "own_edit", "warm_edit")
         }
+        self.cpu: dict[str, list[float]] = {
+            "own_edit": [],
+            "warm_edit": [],
+        }  # which a busy machine changes less
         self.disk: dict[str, list[float]] = {name: [] for name in ("cold", "seeded", "edited")}
 
     def measure(self, rounds: int, edits: int) -> list[Figure]:
@@ -99,6 +104,13 @@ class FirstBuilds:
             Figure("own_edit_s", median(took["own_edit"]), "s", None, "lower"),
             Figure("warm_edit_s", median(took["warm_edit"]), "s", None, "lower"),
             Figure("incremental_ratio", ratio(took["warm_edit"], took["own_edit"]), "times", 1.1, "lower"),
+            Figure(
+                "incremental_cpu_ratio",
+                ratio(self.cpu["warm_edit"], self.cpu["own_edit"]),
+                "times",
+                1.1,
+                "lower",
+            ),
             Figure("disk_cold_mb", median(disk["cold"]), "MB", None, "lower"),
             Figure("disk_seeded_mb", median(disk["seeded"]), "MB", None, "lower"),
             Figure("disk_warm_mb", median(disk["edited"]), "MB", None, "lower"),
@@ -118,7 +130,9 @@ class FirstBuilds:
             arms = [("own_edit", own), ("warm_edit", new)]
             for name, agent in arms if position % 2 else reversed(arms):
                 agent.edit(path, position)
+                before = cpu_seconds()
                 self.took[name].append(timed(agent, self.script))
+                self.cpu[name].append(cpu_seconds() - before)
             self.disk["edited"].append(own_bytes(new) / MB)
             new.empty()
         own.empty()
@@ -127,6 +141,12 @@ class FirstBuilds:
                 f"{name} {' '.join(f'{one:.2f}' for one in found)} s" for name, found in self.took.items()
             )
         )
+
+
+def cpu_seconds() -> float:
+    """Of all children that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def timed(agent: BuildingAgent, script: str) -> float:
