@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from compiler_cache import CompilerCache, compiler_cache
 from contention import contention
 from own_place import own_place
 from report import Figure, machine, median, say, show
@@ -47,7 +48,8 @@ def main() -> None:
             say(f"no view: {yard.obstacle}; only dependencies will be warm")
         say(f"base built in {yard.build_base():.1f} s")
         paths = files_to_edit(source, 8)
-        figures = FirstBuilds(yard, script, paths).measure(
+        cache = compiler_cache(yard, directory, script)
+        figures = FirstBuilds(yard, script, paths, cache).measure(
             1 if chosen.quick else FIRST_BUILDS, 2 if chosen.quick else EDITS_EACH
         )
         figures += contention(yard, script, paths, {2: 1} if chosen.quick else ROUNDS)
@@ -81,15 +83,15 @@ class FirstBuilds:
     """Of new agents, and edits: the first one of a warm agent, against the same edit in a checkout that its agent has
     built itself."""
 
-    def __init__(self, yard: WarmYard, script: str, paths: Sequence[str]) -> None:
-        self.yard, self.script, self.paths = yard, script, paths
+    def __init__(
+        self, yard: WarmYard, script: str, paths: Sequence[str], cache: CompilerCache | None
+    ) -> None:
+        self.yard, self.script, self.paths, self.cache = yard, script, paths, cache
         self.took: dict[str, list[float]] = {
-            name: [] for name in ("cold", "warm", "seed", "own_edit", "warm_edit")
+            name: [] for name in ("cold", "cached", "warm", "seed", "own_edit", "warm_edit")
         }
-        self.cpu: dict[str, list[float]] = {
-            "own_edit": [],
-            "warm_edit": [],
-        }  # which a busy machine changes less
+        # CPU time too: a busy machine changes it less.
+        self.cpu: dict[str, list[float]] = {name: [] for name in ("own_edit", "warm_edit")}
         self.disk: dict[str, list[float]] = {name: [] for name in ("cold", "seeded", "edited")}
 
     def measure(self, rounds: int, edits: int) -> list[Figure]:
@@ -97,6 +99,7 @@ class FirstBuilds:
             self.round(number, edits)
         took, disk = self.took, self.disk
         return [
+            *self.cached_figures(),
             Figure("cold_build_s", median(took["cold"]), "s", None, "lower"),
             Figure("seed_s", median(took["seed"]), "s", None, "lower"),
             Figure("warm_build_s", median(took["warm"]), "s", None, "lower"),
@@ -116,10 +119,23 @@ class FirstBuilds:
             Figure("disk_warm_mb", median(disk["edited"]), "MB", None, "lower"),
         ]
 
+    def cached_figures(self) -> list[Figure]:
+        if not (cached := self.took["cached"]):
+            return []
+        cold = median(self.took["cold"])
+        return [
+            Figure("cached_build_s", median(cached), "s", None, "lower"),
+            Figure("cached_ratio", cold / median(cached), "times", None, "higher"),
+        ]
+
     def round(self, number: int, edits: int) -> None:
         own = self.yard.agent(warm=False)
         self.took["cold"].append(timed(own, self.script))
         self.disk["cold"].append(own_bytes(own) / MB)
+        if self.cache:
+            cached = self.cache.agent()
+            self.took["cached"].append(timed(cached, self.script))
+            cached.empty()
         for edit in range(edits):
             position = number * edits + edit
             path = self.paths[position % len(self.paths)]

@@ -109,15 +109,8 @@ class SharedDirectory:
     def agent(self) -> BuildingAgent:
         self.number += 1
         agent = self.yard.agent(warm=False)
-        kept = {name: value for name, value in agent.environment.items() if not name.startswith("SWARMYARD_")}
-        path = kept["PATH"].partition(os.pathsep)[2]  # behind our shims
         # By this name the watcher knows whose wait it is; nothing else looks at it.
-        named = {
-            "SWARMYARD_BUILD": f"shared-{self.number}",
-            "CARGO_TARGET_DIR": str(self.place),
-            "PATH": path,
-        }
-        agent.environment = {**kept, **named}
+        agent.leave_yard({"SWARMYARD_BUILD": f"shared-{self.number}", "CARGO_TARGET_DIR": str(self.place)})
         return agent
 
 

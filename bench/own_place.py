@@ -26,7 +26,8 @@ def own_place() -> Iterator[Path]:
         yield place
     finally:
         end_all()
-        shutil.rmtree(place, ignore_errors=True)
+        while place.exists():  # a thread that was cut off may still write into it
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def end_all() -> None:

@@ -115,6 +115,11 @@ class BuildingAgent:
         self.prefix = view.prefix(start.view, view.seen_at(start.view, str(self.path)))
         self.said = self.path.with_name(f"{self.path.name}.said")
 
+    def leave_yard(self, given: dict[str, str]) -> None:
+        """Build as without us: no shims, nothing of ours in the environment, but what is `given`."""
+        kept = {name: value for name, value in self.environment.items() if not name.startswith("SWARMYARD_")}
+        self.environment = {**kept, "PATH": kept["PATH"].partition(os.pathsep)[2], **given}
+
     def stand_ready(self, script: str) -> None:
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
