@@ -11,8 +11,8 @@ from warm_yard import BuildingAgent, WarmYard
 
 
 class CompilerCache:
-    """A server and a cache of this run's own. Agents build in `target` of their checkouts, without our shims: nothing is
-    found where any variable of cargo's differs, as that of the build directory would."""
+    """A server and a cache of this run's own. Agents build in `target` of their checkouts, without our shims: nothing
+    is found where any variable of cargo's differs, as that of the build directory would."""
 
     def __init__(self, yard: WarmYard, place: Path, program: str) -> None:
         self.yard, self.program = yard, program

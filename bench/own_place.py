@@ -19,7 +19,7 @@ ENDING_SECONDS = 20.0
 def own_place() -> Iterator[Path]:
     """What loses its parent becomes our child, so at the end all that was started is below us."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     place = Path(tempfile.mkdtemp(prefix="yard-bench-", dir="/tmp"))
     try:
