@@ -24,6 +24,9 @@ from apps.lib.paths import remove_tree
 CARGO_LOCK = ".cargo-lock"
 # What rustc and linkers write under a new name, or after they removed the old file.
 LINKED = {".rlib", ".rmeta", ".so", ".o", ".bin", ".dylib", ".a"}
+# Where a crate's metadata didn't change, rustc gives this file out as its result, by a link, and cargo then sets the
+# time of that: whoever shares the file sees it change.
+GIVEN_OUT = "metadata.rmeta"
 MADE_BY_LINKERS = {".so", ".dylib"}
 FICLONE = 0x40049409
 AT_ONCE = 1 << 24  # bytes of a file, in one system call
@@ -218,6 +221,8 @@ def send(new: int, old: int) -> bool:
 
 def is_made_anew(path: str, status: os.stat_result) -> bool:
     """Libraries and objects, and programs of a linker that makes a new file: never written into once they are there."""
+    if path.endswith(f"/{GIVEN_OUT}"):
+        return False
     suffix = os.path.splitext(path)[1]  # noqa: PTH122
     if suffix in LINKED and suffix not in MADE_BY_LINKERS:
         return True

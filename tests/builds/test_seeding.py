@@ -5,11 +5,12 @@ import hashlib
 import os
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from apps.builds.seeding import SEEDING, NothingToSeed, seed
+from apps.builds.seeding import SEEDING, NothingToSeed, changed_since, seed
 from apps.builds.source_times import sync_times
 from tests.workspaces.repositories import git
 
@@ -145,6 +146,22 @@ def test_nothing_that_an_agent_builds_changes_the_base_or_its_neighbour(land):
     assert contents(neighbour) == beside
     done = land.cargo(land.base, land.warm, "build")
     assert (done.returncode, compiled(done)) == (0, [])
+
+
+def test_what_an_agent_builds_with_the_same_result_touches_nothing_of_the_base(land):
+    """At the base's own path, as in a view. The metadata of the program stays as it was: then rustc gives out that of
+    its incremental state, and cargo sets its time."""
+    seed(land.warm, land.place / "seeded")
+    base = land.warm.rename(land.place / "kept")
+    (land.place / "seeded").rename(land.warm)
+    built_at = time.time()
+    with (land.base / "app" / "src" / "main.rs").open("a") as file:
+        file.write("\n#[allow(dead_code)]\npub(crate) fn more() {}\n")
+
+    for command in (["check"], ["test", "--no-run"], ["build"]):
+        assert land.cargo(land.base, land.warm, *command).returncode == 0
+
+    assert changed_since(base, built_at) == ""
 
 
 def test_code_that_does_not_compile_is_never_fresh(land):
