@@ -17,16 +17,29 @@ def sync_times(base: Path, workspace: Path) -> int:
     theirs, ours = git.index_of(base), git.index_of(workspace)
     touched = theirs.changed | ours.changed
     synced = 0
+    directories = set()
     for path, blob in ours.blobs.items():
         if theirs.blobs.get(path) != blob:
             continue
         source, copy = os.path.join(base, path), os.path.join(workspace, path)  # noqa: PTH118 - thousands
         if path not in touched or are_alike(source, copy):
             synced += sync(source, copy)
+            directories.add(os.path.dirname(path))  # noqa: PTH120
+    for inside in directories:
+        sync_directory(os.path.join(base, inside), os.path.join(workspace, inside))  # noqa: PTH118
     git.refresh_index(
         workspace
     )  # it remembers the old times, and each `git status` would read the files again
     return synced
+
+
+def sync_directory(source: str, copy: str) -> None:
+    """A build script that is to run again when a directory changes does so for the directory's own time as well."""
+    try:
+        if sorted(os.listdir(source)) == sorted(os.listdir(copy)):  # noqa: PTH208
+            sync(source, copy)
+    except OSError:
+        pass
 
 
 def are_alike(source: str, copy: str) -> bool:

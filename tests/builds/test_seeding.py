@@ -149,14 +149,14 @@ def test_nothing_that_an_agent_builds_changes_the_base_or_its_neighbour(land):
 
 
 def test_what_an_agent_builds_with_the_same_result_touches_nothing_of_the_base(land):
-    """At the base's own path, as in a view. The metadata of the program stays as it was: then rustc gives out that of
+    """At the base's own path, as in a view. Metadata stays as it was: then rustc gives out that of
     its incremental state, and cargo sets its time."""
     seed(land.warm, land.place / "seeded")
     base = land.warm.rename(land.place / "kept")
     (land.place / "seeded").rename(land.warm)
     built_at = time.time()
-    with (land.base / "app" / "src" / "main.rs").open("a") as file:
-        file.write("\n#[allow(dead_code)]\npub(crate) fn more() {}\n")
+    for name in ("app/src/main.rs", "apart/src/lib.rs"):
+        os.utime(land.base / name)
 
     for command in (["check"], ["test", "--no-run"], ["build"]):
         assert land.cargo(land.base, land.warm, *command).returncode == 0
@@ -198,6 +198,20 @@ def test_a_file_of_another_commit_is_compiled(land):
 
     assert compiled(done) == ["apart", "app"]
     assert land.run(workspace, directory).strip() == "507"
+
+
+def test_directories_get_the_base_s_times_where_they_hold_the_same_names(land):
+    for number, inside in enumerate(("apart/src", "app/src", "middle/src")):
+        os.utime(land.base / inside, (1e9 + number, 1e9 + number))
+    workspace = land.worktree("a")
+    write(workspace / "app" / "src" / "more.rs", "")
+
+    sync_times(land.base, workspace)
+
+    def alike(inside: str) -> bool:
+        return (workspace / inside).stat().st_mtime_ns == (land.base / inside).stat().st_mtime_ns
+
+    assert [alike("apart/src"), alike("app/src"), alike("middle/src")] == [True, False, True]
 
 
 def test_a_file_that_was_touched_in_the_base_keeps_its_time(land):
