@@ -13,7 +13,9 @@ from apps.access.exceptions import NotAllowed
 from apps.alerts.api import router as alerts
 from apps.alerts.exceptions import AlertRefused
 from apps.builds.api import builds, directories
+from apps.builds.base_api import bases, options
 from apps.builds.cache_api import compiler_caches
+from apps.builds.exceptions import BaseRefused, OptionRefused
 from apps.builds.sccache import CacheBusy, CacheRefused
 from apps.events.api import router as events
 from apps.fleet.api import agents, hosts, spending
@@ -43,6 +45,8 @@ api.add_router("/spending", spending)
 api.add_router("/repositories", repositories)
 api.add_router("/builds", builds)
 api.add_router("/build-directories", directories)
+api.add_router("/bases", bases)
+api.add_router("/build-options", options)
 api.add_router("/alerts", alerts)
 api.add_router("/events", events)
 api.add_router("/compiler-caches", compiler_caches)
@@ -53,7 +57,10 @@ SIGN_IN = (
     "Sign in with an account that has a role, or send an API token of yours (`manage.py apitoken make`): "
     "`Authorization: Bearer TOKEN`."
 )
-REFUSALS = (AgentRefused, AlertRefused, WaveRefused, RepositoryRefused, CacheRefused, CacheBusy)
+REFUSALS = (
+    *(AgentRefused, AlertRefused, WaveRefused, RepositoryRefused),
+    *(BaseRefused, OptionRefused, CacheRefused, CacheBusy),
+)
 STATUS = {NotAllowed: 403, **dict.fromkeys(REFUSALS, 409), NoAnswer: 503}
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from apps.access.models import Membership
 from apps.alerts.actions.watch import ensure_rules
 from apps.alerts.models import Alert, Destination, Rule
-from apps.builds.models import Build, BuildDirectory, LockWait
+from apps.builds.models import Base, Build, BuildDirectory, CompilerCache, LockWait, OngoingWait
 from apps.events.domain.actor import Role
 from apps.events.models import Event
 from apps.fleet.models import Agent, Desired, Host, State
@@ -193,6 +193,53 @@ def make_lock_wait(build: Build, **overrides: Any) -> LockWait:
         "ms": 2000.0,
     }
     return LockWait.objects.create(build=build, **{**fields, **overrides})
+
+
+def make_ongoing_wait(build: Build, **overrides: Any) -> OngoingWait:
+    """For its build directory, since a second after it was asked for."""
+    fields: dict[str, Any] = {
+        "kind": "build-directory",
+        "path": "/srv/target/debug/.cargo-lock",
+        "began_at": build.asked_at + timedelta(seconds=1),
+    }
+    return OngoingWait.objects.create(build=build, **{**fields, **overrides})
+
+
+def make_base(repository: Repository | None = None, **overrides: Any) -> Base:
+    """One that is ready, built in 42 seconds half an hour ago."""
+    at = now() - timedelta(minutes=30)
+    fields: dict[str, Any] = {
+        "repository": repository or make_repository(),
+        "state": "ready",
+        "state_at": at,
+        "commit": "3f2a" * 10,
+        "wanted": "3f2a" * 10,
+        "wanted_at": at,
+        "used_at": at,
+        "built_at": at,
+        "seconds": 42.0,
+        "size_bytes": 900 * MB,
+        "modes": ["cargo check --workspace --all-targets"],
+        "same_path": True,
+    }
+    if "host" not in overrides:
+        fields["host"] = Host.objects.first() or make_host()
+    return Base.objects.create(**{**fields, **overrides})
+
+
+def make_compiler_cache(host: Host | None = None, **overrides: Any) -> CompilerCache:
+    """One that hits 9 of 10, and has 3 of its 50 GB."""
+    fields: dict[str, Any] = {
+        "version": "0.10.0",
+        "location": "Local disk: /srv/home/builds/sccache/cache",
+        "hits": 900,
+        "misses": 100,
+        "reasons": {"crate-type": 12},
+        "size_bytes": 3 * GB,
+        "most_bytes": 50 * GB,
+        "looked_at": now(),
+    }
+    return CompilerCache.objects.create(host=host or make_host(), **{**fields, **overrides})
 
 
 def make_build_directory(agent: Agent | None = None, **overrides: Any) -> BuildDirectory:

@@ -25,6 +25,7 @@ from apps.builds.models import (
     BuildState,
     HostSlots,
     LockWait,
+    OngoingWait,
     Source,
 )
 from apps.builds.recordings import encoded
@@ -204,6 +205,27 @@ def record_waits(*, host: Host, waits: Sequence[BuildWait]) -> int:
     for wait in known:
         Build.objects.filter(pk=builds[wait.build].pk).update(lock_wait_ms=F("lock_wait_ms") + wait.ms)
     return len(known)
+
+
+@transaction.atomic
+def record_ongoing(*, host: Host, waits: Sequence[BuildWait]) -> None:
+    """All waits that go on there, in place of those that were known. A build that has ended waits for nothing."""
+    OngoingWait.objects.filter(build__host=host).delete()
+    names = {wait.build for wait in waits} | {wait.holder for wait in waits if wait.holder}
+    builds = {build.report: build for build in Build.objects.filter(host=host, report__in=names)}
+    known = [wait for wait in waits if wait.build in builds and builds[wait.build].state in OPEN]
+    OngoingWait.objects.bulk_create(
+        OngoingWait(
+            build=builds[wait.build],
+            kind=wait.kind,
+            path=plain_text(wait.path, 4096),
+            holder=builds.get(wait.holder),
+            holder_pid=wait.holder_pid,
+            began_at=at(wait.began),
+        )
+        for wait in known
+    )
+    publish_on_commit("build", 0)  # whoever shows waits looks again
 
 
 @transaction.atomic

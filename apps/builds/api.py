@@ -3,14 +3,17 @@ from typing import Annotated, Any
 
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 
 from apps.builds.analysis_report import Named, analysis_data
 from apps.builds.domain.analysis import analyse
 from apps.builds.models import Build, BuildDirectory
-from apps.builds.queries import BuildFilter, builds_of, cores_of
+from apps.builds.queries import BuildFilter, builds_of, cores_of, ongoing_waits
 from apps.builds.recordings import NotARecording, decoded
-from apps.builds.serial import build_data, directory_data, wait_data
+from apps.builds.serial import build_data, directory_data, ongoing_data, wait_data
+from apps.fleet.models import Host
+from apps.fleet.readings import answers
 
 builds = Router(tags=["builds"])
 directories = Router(tags=["build directories"])
@@ -49,6 +52,17 @@ class LockWaitOut(Schema):
     holder_build: int | None = Field(description="the build that held the lock")
     holder: str | None = Field(description="who that was")
     holder_pid: int | None = Field(description="of the process that held it, where that is known")
+
+
+class OngoingWaitOut(Schema):
+    build: int
+    who: str
+    kind: str
+    path: str
+    began_at: datetime
+    holder_build: int | None = Field(description="the build that holds the lock")
+    holder: str | None = Field(description="who that is")
+    holder_pid: int | None = Field(description="of the process that holds it, where that is known")
 
 
 class BuildDetailOut(BuildOut):
@@ -90,6 +104,18 @@ def list_builds(
     if before is not None:
         rows = rows.filter(pk__lt=before)
     return [build_data(build) for build in rows[: max(1, min(limit, 1000))]]
+
+
+@builds.get(
+    "/waits-now",
+    response=list[OngoingWaitOut],
+    summary="List waits for locks of files that go on, the longest first",
+)
+def list_waits_now(request: HttpRequest, wave: Name = "", repository: Name = "", host: Name = "") -> Any:
+    now = timezone.now()
+    talking = [each.pk for each in Host.objects.all() if answers(each, now)]
+    chosen = BuildFilter(wave=wave, repository=repository, host=host)
+    return [ongoing_data(wait) for wait in ongoing_waits(chosen, talking)[:MOST_WAITS]]
 
 
 @builds.get("/{int:pk}", response=BuildDetailOut, summary="Show a build with its waits for locks")

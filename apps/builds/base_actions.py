@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from apps.access.roles import require
+from apps.builds.exceptions import BaseRefused
 from apps.builds.models import Base, BaseState
 from apps.capacity import leases
 from apps.events.actions import Fact, record
-from apps.events.domain.actor import YARD
+from apps.events.domain.actor import YARD, Actor, Role
 from apps.events.hints import publish_on_commit
 from apps.fleet.models import ENDED, Host
 from apps.lib.text import plain_text
@@ -61,6 +63,17 @@ def build_anew(*, host_pk: int, repository_pk: int) -> None:
     """What is on disk isn't what was built; whoever builds it next finds that out."""
     rows = Base.objects.filter(host=host_pk, repository=repository_pk, state=BaseState.READY)
     rows.update(state=BaseState.NONE, commit="")
+
+
+@transaction.atomic
+def ask_for_build(*, base: Base, actor: Actor, now: datetime) -> None:
+    """Queue its build now, whatever became of the one before. Raises NotAllowed, BaseRefused."""
+    require(actor, Role.OPERATOR, "have a base built")
+    if base.state in UNDER_WAY or not give_out(base=base, now=now):
+        raise BaseRefused(f"The {base} is being built already, or will be in a moment.")
+    Base.objects.filter(pk=base.pk).update(attempts=0)
+    text = f"{base} is built anew, as {actor.name} asked for"
+    record(Fact("base.asked", actor, text, "repository", base.repository_id, base.repository.name))
 
 
 def keep_bases(now: datetime) -> None:

@@ -12,12 +12,13 @@ from apps.lib.kernel_locks import File, Waiting, open_files, read_waiting
 LOOK_SECONDS = 0.01
 BUILD = "SWARMYARD_BUILD"  # in the environment of what a build starts: the name of its report
 MOST_KEPT = 10_000  # waits that nobody took
+TOLD_AFTER = 0.5  # seconds: a wait that goes on for longer is told before it is over
 
 
 @dataclass(frozen=True, slots=True)
 class BuildWait:
-    """A wait that is over. `build` and `holder` are names of reports; a holder that is no build of ours has its pid
-    alone. `began`: unix seconds."""
+    """A wait; `ms` is how long it was, or is so far. `build` and `holder` are names of reports; a holder that is no
+    build of ours has its pid alone. `began`: unix seconds."""
 
     build: str
     kind: LockKind
@@ -65,6 +66,19 @@ class LockWatch:
         """Nobody builds: what was seen last is over, and says nothing of what comes next."""
         self._waits = LockWaits()
         self._parties.clear()
+
+    def ongoing(self) -> list[BuildWait]:
+        """Waits of builds that aren't over, those that go on for a while already."""
+        now, clock = time.monotonic(), time.time()
+        found = []
+        for key, wait in self._waits.ongoing.copy().items():
+            known, seconds = self._parties.get(key), now - wait.began
+            if known is not None and known.build and seconds >= TOLD_AFTER:
+                began, ms = clock - seconds, seconds * 1000
+                found.append(
+                    BuildWait(known.build, known.kind, known.path, known.holder, wait.holder, began, ms)
+                )
+        return found
 
     def taken(self) -> list[BuildWait]:
         return [self._over.popleft() for _ in range(len(self._over))]

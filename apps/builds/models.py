@@ -204,6 +204,24 @@ class LockWait(models.Model):
         return f"{self.ms:.0f} ms for {self.kind}"
 
 
+class OngoingWait(models.Model):
+    """A wait for a lock of a file that isn't over, as its host saw it last: all of a host's are written anew when they
+    change, so that what nobody sees any more is gone."""
+
+    build = models.ForeignKey(Build, on_delete=models.CASCADE, related_name="waits_now")
+    kind = models.CharField(max_length=20, choices=[(kind.value, kind.value) for kind in LockKind])
+    path = models.CharField(max_length=4096, blank=True)
+    holder = models.ForeignKey(Build, on_delete=models.SET_NULL, null=True, related_name="holds_up_now")
+    holder_pid = models.PositiveIntegerField(default=0, help_text="0: not known")
+    began_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["began_at"]
+
+    def __str__(self) -> str:
+        return f"{self.build} waits for {self.kind}"
+
+
 class Source(models.TextChoices):
     """Where a recording is from: the tool's page of timings or its messages."""
 

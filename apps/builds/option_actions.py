@@ -5,14 +5,11 @@ from collections.abc import Mapping
 from django.db import models, transaction
 
 from apps.access.roles import require
+from apps.builds.exceptions import OptionRefused
 from apps.builds.models import BuildOptions, Scheme
 from apps.events.actions import Fact, record
 from apps.events.domain.actor import Actor, Role
 from apps.workspaces.models import Repository
-
-
-class OptionRefused(Exception):
-    """For people."""
 
 
 def switches() -> list[str]:

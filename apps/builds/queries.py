@@ -1,14 +1,15 @@
 """Builds, and waits for locks, as people ask for them. All of it reads a bounded number of rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import models
 from django.db.models import Count, Q, Sum
 
 from apps.builds.domain.waiting import Party, Wait
-from apps.builds.models import OPEN, Build, BuildQuerySet, BuildState, LockWait
+from apps.builds.models import OPEN, Build, BuildQuerySet, BuildState, LockWait, OngoingWait
 from apps.fleet.models import Host
 
 MOST_WAITS = 20_000  # of a span, the newest
@@ -128,6 +129,29 @@ def waits_since(since: datetime) -> Sequence[Wait]:
         if began + ms / 1000 > edge:
             found.append(Wait(kind, began, ms, *parties_of(pid, *parties)))
     return found
+
+
+def waits_so_far(hosts: Collection[int], now: datetime) -> list[Wait]:
+    """Those that go on, as if they ended now."""
+    return [
+        Wait(
+            wait.kind,
+            wait.began_at.timestamp(),
+            max(0.0, (now - wait.began_at).total_seconds() * 1000),
+            Party(wait.build.agent_id, wait.build.who),
+            Party(wait.holder.agent_id, wait.holder.who) if wait.holder else Party(None, "", wait.holder_pid),
+        )
+        for wait in ongoing_waits(BuildFilter(), hosts)[:MOST_WAITS]
+    ]
+
+
+def ongoing_waits(chosen: BuildFilter, hosts: Collection[int]) -> models.QuerySet[OngoingWait]:
+    """Waits for locks of files that these hosts say go on, the longest first, with who waits and for whom."""
+    waits = OngoingWait.objects.filter(build__host__in=hosts, build__state__in=OPEN)
+    if chosen != BuildFilter():
+        waits = waits.filter(build__in=Build.objects.filter(chosen.matches))
+    long = (f"{who}__agent__{name}" for who in ("build", "holder") for name in ("prompt", "command"))
+    return waits.select_related("build__agent", "holder__agent").defer(*long).order_by("began_at")
 
 
 def open_by_host() -> dict[int, dict[str, int]]:

@@ -42,6 +42,8 @@ class Recorder:
         self.box = ReportBox(places.reports())
         self.git = GitTraces(places.git_traces())
         self._limit = 0
+        # Waits that go on, as they were told last; None: those of an earlier process may stand there.
+        self._ongoing: set[tuple[str, str, int, int]] | None = None
 
     def turn(self) -> int:
         """Writes down what is new. Returns how many builds are under way."""
@@ -49,9 +51,18 @@ class Recorder:
         builds = [(found, actions.record_report(host=self.host, found=found)) for found in news]
         if waits := self.locks.taken():
             actions.record_waits(host=self.host, waits=waits)
+        self._tell_ongoing()
         for found, build in builds:
             self._tell(found, build)
         return Build.objects.open().filter(host=self.host).count()
+
+    def _tell_ongoing(self) -> None:
+        """Only when they aren't the same any more: most looks find what the one before did."""
+        waits = self.locks.ongoing()
+        ongoing = {(wait.build, wait.path, wait.holder_pid, round(wait.began)) for wait in waits}
+        if ongoing != self._ongoing:
+            actions.record_ongoing(host=self.host, waits=waits)
+            self._ongoing = ongoing
 
     def _tell(self, found: Found, build: Build) -> None:
         """A report is kept until its sample is in the stream."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from apps.builds.domain.words import exit_words
-from apps.builds.models import Build, BuildDirectory, LockWait
+from apps.builds.models import Base, Build, BuildDirectory, LockWait, OngoingWait
 
 BUILD_FIELDS = (
     "who", "tool", "mode", "arguments", "cwd", "state", "asked_at", "began_at", "ended_at", "exit_code",
@@ -12,6 +12,9 @@ BUILD_FIELDS = (
 DIRECTORY_FIELDS = (
     "path", "tool", "key", "parts", "warm_source", "builds", "size_bytes", "shared_bytes", "sized_at",
     "created_at", "used_at",
+)  # fmt: skip
+BASE_FIELDS = (
+    "state", "state_at", "commit", "wanted", "problem", "built_at", "seconds", "size_bytes", "modes", "same_path",
 )  # fmt: skip
 
 
@@ -35,6 +38,25 @@ def wait_data(wait: LockWait) -> dict[str, Any]:
         "holder_build": wait.holder_id,
         "holder": wait.holder.who if wait.holder else None,
         "holder_pid": wait.holder_pid or None,
+    }
+
+
+def ongoing_data(wait: OngoingWait) -> dict[str, Any]:
+    return {
+        "build": wait.build_id,
+        "who": wait.build.who,
+        "kind": wait.kind,
+        "path": wait.path,
+        "began_at": wait.began_at,
+        "holder_build": wait.holder_id,
+        "holder": wait.holder.who if wait.holder else None,
+        "holder_pid": wait.holder_pid or None,
+    }
+
+
+def base_data(base: Base) -> dict[str, Any]:
+    return {"id": base.pk, "repository": base.repository.name, "host": base.host.name} | {
+        name: getattr(base, name) for name in BASE_FIELDS
     }
 
 

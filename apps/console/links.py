@@ -7,6 +7,10 @@ def agent(pk: int) -> str:
     return f"/agents/{pk}/"
 
 
+def log_of(agent_pk: int) -> str:
+    return f"{agent(agent_pk)}#log"
+
+
 def alert(pk: int) -> str:
     return f"/alerts/{pk}/"
 
@@ -21,6 +25,18 @@ def builds_of_agent(pk: int) -> str:
 
 def builds_on(host: str) -> str:
     return f"{BUILDS}?{urlencode({'host': host})}"
+
+
+def builds_of_repository(name: str) -> str:
+    return f"{BUILDS}?{urlencode({'repository': name})}"
+
+
+def directories_of_repository(name: str) -> str:
+    return f"{BUILD_DIRECTORIES}?{urlencode({'repository': name})}"
+
+
+def repository(pk: int) -> str:
+    return f"/repositories/{pk}/"
 
 
 def wave(label: str) -> str:
@@ -46,6 +62,8 @@ AGENTS = "/agents/"
 BUILDS = "/builds/"
 BUILD_WAITS = "/builds/waits/"
 BUILD_DIRECTORIES = "/builds/directories/"
+BASES = "/builds/bases/"
+CACHES = "/builds/caches/"
 REPOSITORIES = "/repositories/"
 HOSTS = "/hosts/"
 COMPARE = "/compare/"

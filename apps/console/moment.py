@@ -19,7 +19,7 @@ from apps.capacity.domain.admission import MB, Request, admit
 from apps.capacity.limits import configured_limits
 from apps.fleet.domain.spending import Spending
 from apps.fleet.models import LIVE, Agent, Host
-from apps.fleet.readings import promised_to, reading_of
+from apps.fleet.readings import answers, promised_to, reading_of
 from apps.fleet.spending import Ledger, ledger_of, spending_of
 from apps.lib.redis import RedisUnavailable
 from apps.telemetry import agent_charts
@@ -107,6 +107,11 @@ class Moment:
     @cached_property
     def hosts(self) -> list[Host]:
         return list(Host.objects.order_by("name"))
+
+    @cached_property
+    def answering_hosts(self) -> list[int]:
+        """Numbers of those whose word is of now."""
+        return [host.pk for host in self.hosts if answers(host, self.now)]
 
     @cached_property
     def builds_under_way(self) -> int:

@@ -12,16 +12,21 @@ from django.shortcuts import render
 from apps.access.exceptions import NotAllowed
 from apps.access.roles import actor_for, require
 from apps.alerts.exceptions import AlertRefused
-from apps.builds.exceptions import RecordingRefused
+from apps.builds.exceptions import BaseRefused, OptionRefused, RecordingRefused
+from apps.builds.sccache import CacheBusy, CacheRefused
 from apps.console.catalogue import REGIONS
 from apps.console.moment import Moment
 from apps.console.regions import DEFAULT_WINDOW, PARAMETERS, WINDOW_WORDS, Fragment, View
 from apps.events.domain.actor import Actor, Role
 from apps.fleet.exceptions import AgentRefused
+from apps.lib.questions import NoAnswer
 from apps.waves.exceptions import WaveRefused
 from apps.workspaces.exceptions import RepositoryRefused
 
-REFUSALS = (AgentRefused, AlertRefused, WaveRefused, RepositoryRefused, RecordingRefused)
+REFUSALS = (
+    *(AgentRefused, AlertRefused, WaveRefused, RepositoryRefused),
+    *(BaseRefused, OptionRefused, RecordingRefused, CacheRefused, CacheBusy, NoAnswer),
+)
 CONFLICT = 409
 FORBIDDEN = 403
 

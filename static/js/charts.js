@@ -4,6 +4,8 @@ const MARGIN = { l: 46, r: 10, t: 8, b: 22 };
 const HEIGHT = 150;
 const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4"];
 const FIXED = { p50: "--series-1", p95: "--series-2", p99: "--bad", others: "--series-4", agents: "--series-1", memory: "--series-1", "op/s": "--series-1" };
+// Kinds of locks: nobody should wait for a build directory.
+Object.assign(FIXED, { "build directory": "--bad", "build slot": "--series-1", "package cache": "--series-2", git: "--series-3", "artifact directory": "--series-4", "other lock": "--series-4" });
 const DAY = 86400;
 const FAR = 2; // a target this many times above the data is named, not drawn: it would flatten the rest
 const ROOM = 0.2; // of the height, which the name of a line needs below it

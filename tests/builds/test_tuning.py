@@ -9,8 +9,9 @@ from django.core.management import CommandError, call_command
 
 from apps.builds import sccache
 from apps.builds.cache_actions import clear_cache, record_cache
+from apps.builds.exceptions import OptionRefused
 from apps.builds.models import BuildOptions
-from apps.builds.option_actions import OptionRefused, set_options
+from apps.builds.option_actions import set_options
 from apps.events.domain.actor import Actor, Role
 from apps.events.models import Event
 from apps.exposition.scrape import scrape

@@ -14,6 +14,7 @@ from apps.builds.models import Source
 from tests.factories import (
     make_agent,
     make_alert,
+    make_base,
     make_build,
     make_destination,
     make_event,
@@ -34,6 +35,7 @@ ACTIONS["alert-do"] = ["acknowledge", "resolve", "silence-1h", "silence-8h"]
 ACTIONS["alert-rule-do"] = ["edit", "on", "off", "remove", "silence"]
 ACTIONS["alert-destination-do"] = ["test", "on", "off", "remove"]
 ACTIONS |= {"alert-rule-new": ["new"], "alert-silence-end": ["end"], "build-record": ["record"]}
+ACTIONS |= {"build-base-now": ["build"], "build-cache-clear": ["clear"], "repository-option": ["slots"]}
 FORMS = ["/waves/new/", "/waves/new/plan", "/repositories/"]
 
 
@@ -47,7 +49,15 @@ def console_patterns(resolver=None, prefix=""):
 
 
 def address(route: str, verb: str = "pause") -> str:
-    values = {"pk": str(PK), "label": "w1", "verb": verb, "name": "menu", "token": "x", "key": "slow"}
+    values = {
+        "pk": str(PK),
+        "label": "w1",
+        "verb": verb,
+        "name": "menu",
+        "token": "x",
+        "key": "slow",
+        "option": "slots",
+    }
     return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda found: values[found[1]], route)
 
 
@@ -62,7 +72,8 @@ DEEDS = sorted(
 @pytest.fixture(autouse=True)
 def _rows(db):
     make_host(pk=PK)
-    wave = make_wave("w1", repository=make_repository("ingest"))
+    wave = make_wave("w1", repository=make_repository("ingest", pk=PK))
+    make_base(pk=PK)
     make_member(wave, pk=PK)
     make_event()
     alert = make_alert("slow", pk=PK)
@@ -92,7 +103,7 @@ def test_it_knows_all_addresses():
         "alerts",
         "alert",
     } <= names
-    assert len(DEEDS) == 28
+    assert len(DEEDS) == 31
 
 
 @pytest.mark.parametrize(("name", "route"), PAGES)

@@ -7,13 +7,16 @@ import pytest
 
 from tests.factories import (
     make_alert,
+    make_base,
     make_build,
     make_build_directory,
+    make_compiler_cache,
     make_destination,
     make_event,
     make_host,
     make_lock_wait,
     make_member,
+    make_ongoing_wait,
     make_repository,
     make_wave,
 )
@@ -31,7 +34,10 @@ PAGES = [
     "/builds/9000001/",
     "/builds/waits/",
     "/builds/directories/",
+    "/builds/bases/",
+    "/builds/caches/",
     "/repositories/",
+    "/repositories/9000001/",
     "/hosts/",
     "/service-levels/",
     "/events/",
@@ -46,8 +52,11 @@ HREF = re.compile(r'(?:href|hx-get)="([^"]+)"')
 
 def test_it_has_no_link_that_leads_nowhere(admin):
     make_host()
-    wave = make_wave("w1", repository=make_repository("ingest"))
+    repository = make_repository("ingest", pk=9_000_001)
+    wave = make_wave("w1", repository=repository)
     agent = make_member(wave, pk=9_000_001)
+    make_base(repository, pk=9_000_001)
+    make_compiler_cache()
     for state in ("waiting", "failed", "failed", "failed", "lost"):
         make_member(wave, state=state)
     make_wave("w0", state="done")
@@ -60,6 +69,8 @@ def test_it_has_no_link_that_leads_nowhere(admin):
     make_lock_wait(build, holder=make_build(agent))
     make_lock_wait(make_build(agent), holder=build)
     make_build_directory(agent)
+    make_ongoing_wait(make_build(agent, state="running", ended_at=None), holder=build)
+    make_build(agent, state="waiting", began_at=None, ended_at=None)
     for topic, pk, subject in (
         ("agent", agent.pk, agent.name),
         ("wave", wave.pk, "w1"),
@@ -86,6 +97,9 @@ def test_it_has_no_link_that_leads_nowhere(admin):
 
 def test_it_names_posts_that_exist(operator):
     make_host()
+    repository = make_repository("ingest", pk=9_000_001)
+    make_base(repository)
+    make_compiler_cache()
     wave = make_wave("w1")
     agent = make_member(wave, pk=9_000_001)
     make_alert("silent-agent", pk=9_000_001, subject_id=agent.pk, subject=agent.name)
@@ -94,6 +108,8 @@ def test_it_names_posts_that_exist(operator):
     make_destination()
     alerts = [f"/alerts/{rest}" for rest in ("", "9000001/", "9000002/", "9000003/", "destinations/")]
 
-    for page in ("/", "/waves/w1/", "/agents/9000001/", "/hosts/", *alerts):
+    tuned = ["/builds/bases/", "/builds/caches/", "/repositories/9000001/"]
+
+    for page in ("/", "/waves/w1/", "/agents/9000001/", "/hosts/", *tuned, *alerts):
         for target in re.findall(r'hx-post="([^"]+)"', operator.get(page).content.decode()):
             assert operator.get(target).status_code == 405, f"{target} on {page}"

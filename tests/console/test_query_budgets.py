@@ -10,13 +10,16 @@ from apps.alerts.models import Silence
 from apps.waves.models import Wave, WaveState
 from tests.factories import (
     make_alert,
+    make_base,
     make_build,
     make_build_directory,
+    make_compiler_cache,
     make_destination,
     make_event,
     make_host,
     make_lock_wait,
     make_member,
+    make_ongoing_wait,
     make_repository,
     make_rule,
     make_user,
@@ -39,6 +42,8 @@ LISTS = [
     "/builds/?wave=w1&state=passed",
     "/builds/waits/",
     "/builds/directories/",
+    "/builds/bases/",
+    "/builds/caches/",
     "/repositories/",
     "/hosts/",
     "/service-levels/",
@@ -48,7 +53,15 @@ LISTS = [
     "/alerts/silences/",
     "/alerts/destinations/",
 ]
-PAGES = [*LISTS, "/alerts/9000001/", "/alerts/rules/", "/builds/9000001/", "/agents/1/", "/waves/new/"]
+PAGES = [
+    *LISTS,
+    "/repositories/9000001/",
+    "/alerts/9000001/",
+    "/alerts/rules/",
+    "/builds/9000001/",
+    "/agents/1/",
+    "/waves/new/",
+]
 ADMIN = [
     f"/admin/{name}/"
     for name in (
@@ -68,7 +81,15 @@ ADMIN = [
     )
 ]
 REGIONS = ["/live/wave_head/?wave=w1", "/live/wave_agents/?wave=w1", "/live/waves_table/"]
-APIS = ["/api/v1/agents", "/api/v1/builds", "/api/v1/build-directories", "/builds/9000001/"]
+APIS = [
+    "/api/v1/bases",
+    "/api/v1/builds/waits-now",
+    "/api/v1/compiler-caches",
+    "/api/v1/agents",
+    "/api/v1/builds",
+    "/api/v1/build-directories",
+    "/builds/9000001/",
+]
 SHOW_THEM = {"/waves/w1/"}  # a wave's own page; what it renders again each tick is among REGIONS
 MOST = 26
 LONG_TEXTS = ('"fleet_agent"."prompt"', '"waves_wave"."prompt"', '"fleet_agent"."command"')
@@ -86,14 +107,18 @@ def fill(first: int, waves: int, agents: int) -> None:
 
 
 def fill_builds(wave: Wave, number: int) -> None:
-    """Three for each of the wave's agents, each with a wait for the one before."""
+    """Three for each of the wave's agents, each with a wait for the one before; one more that waits now; a repository
+    with a base, and a host with a compiler cache, for each wave."""
     before, first = None, {"pk": 9_000_001} if number == 1 else {}
+    make_base(make_repository(f"repository-of-w{number}", **first))
+    make_compiler_cache(make_host(f"host-of-w{number}", draining=True))
     for member in wave.members.select_related("agent"):
         make_build_directory(member.agent)
         for _ in range(3):
             build = make_build(member.agent, **first)
             make_lock_wait(build, holder=before)
             before, first = build, {}
+        make_ongoing_wait(make_build(member.agent, state="running", ended_at=None), holder=before)
 
 
 def fill_alerts(number: int, count: int) -> None:

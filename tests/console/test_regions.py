@@ -12,12 +12,15 @@ from apps.fleet.models import Agent, State
 from tests.console.figures import made_up_snapshot, publish
 from tests.factories import (
     make_alert,
+    make_base,
     make_build,
     make_build_directory,
+    make_compiler_cache,
     make_event,
     make_host,
     make_lock_wait,
     make_member,
+    make_ongoing_wait,
     make_repository,
     make_wave,
 )
@@ -47,15 +50,27 @@ PAGE_REGIONS = {
         "agent_events?pk=9000001",
         "agent_builds?pk=9000001",
     ],
-    "/builds/": ["menu?at=builds", "builds_numbers", "builds_table"],
+    "/builds/": ["menu?at=builds", "builds_numbers", "builds_waiting", "builds_table"],
     "/builds/?wave=w1&state=failed&mode=check": [
         "builds_numbers?wave=w1&mode=check",
+        "builds_waiting?wave=w1&mode=check",
         "builds_table?state=failed&wave=w1&mode=check",
     ],
     "/builds/9000001/": ["build_shown?pk=9000001"],
-    "/builds/waits/?window=1h": ["build_wait_chart?window=1h", "build_wait_pairs?window=1h"],
+    "/builds/waits/?window=1h": [
+        "builds_waiting",
+        "build_wait_chart?window=1h",
+        "build_wait_pairs?window=1h",
+    ],
     "/builds/directories/": ["build_directories"],
+    "/builds/directories/?repository=ingest": ["build_directories?repository=ingest"],
+    "/builds/bases/": ["build_bases"],
+    "/builds/caches/": ["build_caches"],
     "/repositories/": ["repositories_list"],
+    "/repositories/9000001/?window=1h": [
+        "repository_head?window=1h&pk=9000001",
+        "repository_builds?pk=9000001",
+    ],
     "/hosts/": ["hosts_list"],
     "/service-levels/?window=1m": ["menu?at=levels", "service_levels?window=1m"],
     "/spending/": ["menu?at=spending", "spending"],
@@ -73,7 +88,10 @@ CASES = [(page, address) for page, addresses in PAGE_REGIONS.items() for address
 @pytest.fixture(autouse=True)
 def _rows(db, redis_server):
     make_host()
-    wave = make_wave("w1", repository=make_repository("ingest"))
+    repository = make_repository("ingest", pk=9_000_001)
+    make_base(repository)
+    make_compiler_cache()
+    wave = make_wave("w1", repository=repository)
     agents = [make_member(wave, pk=number) for number in range(9_000_001, 9_000_005)]
     make_member(wave, pk=9_000_009, state=State.FAILED, reason="exit 1")
     make_wave("w0", state="done", ended_at=datetime.now(UTC))
@@ -81,6 +99,7 @@ def _rows(db, redis_server):
     make_alert(pk=9_000_001)
     make_lock_wait(make_build(agents[0], pk=9_000_001, state="failed", exit_code=101))
     make_build_directory(agents[0])
+    make_ongoing_wait(make_build(agents[1], state="running", ended_at=None))
     for window in (60, 300):
         publish(made_up_snapshot([agent.pk for agent in agents], ["w1"], window=window))
 

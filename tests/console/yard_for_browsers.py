@@ -129,6 +129,7 @@ def make_rows(home: Path) -> None:
             f"w1/agent-{number:02d} paused by otto", topic="agent", subject_id=1, subject="w1/agent-01"
         )
     make_builds(wave)
+    make_tuning(repository)
     make_log(home / "runs" / "1" / "1")
 
 
@@ -172,6 +173,33 @@ def make_builds(wave: Any) -> None:
             agent, size_bytes=3_400_000_000, shared_bytes=2_900_000_000, sized_at=now(), builds=4
         )
     make_build_directory(path="/home/ada/work/" + "a-long-name/" * 9 + "target", key="", parts={})
+
+
+def make_tuning(repository: Any) -> None:
+    """Bases, compiler caches, waits that go on, and a repository with something switched off."""
+    from apps.builds.models import Build, BuildDirectory, BuildOptions
+    from tests.factories import (
+        make_base,
+        make_compiler_cache,
+        make_host,
+        make_ongoing_wait,
+        make_repository,
+        now,
+    )
+
+    other = make_repository("parser-of-a-longer-name")
+    BuildOptions.objects.create(repository=other, slots=False, base_commands="cargo check --workspace")
+    make_base(repository, wanted="77aa" * 10)
+    problem = "cargo test --workspace --no-run: error[E0425]: cannot find value `colour` in this scope"
+    make_base(other, state="failed", problem=problem, same_path=False, built_at=None, size_bytes=None)
+    make_base(repository, host=make_host("builder"), state="building", state_at=now())
+    BuildDirectory.objects.filter(workspace__isnull=False).update(warm_source="base at 3f2a3f2a3f2a")
+    reasons = {"crate-type": 214, "missing input": 12, "unknown source language": 3, "-": 1}
+    make_compiler_cache(make_host(), reasons=reasons, errors=2)
+    make_compiler_cache(make_host("builder"), problem="sccache is not installed", hits=0, misses=0)
+    running = Build.objects.filter(state="running").first()
+    holder = Build.objects.order_by("pk").first()
+    make_ongoing_wait(running, holder=holder, began_at=now() - timedelta(seconds=12))
 
 
 def a_recording() -> Any:

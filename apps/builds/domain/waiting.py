@@ -59,6 +59,47 @@ def pairs(waits: Iterable[Wait]) -> list[Pair]:
     return sorted(summed, key=lambda pair: -pair.ms)
 
 
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Milliseconds by waiter (rows) and holder (columns), those who have most of it first. None: all others together,
+    last of all."""
+
+    waiters: Sequence[Party | None]
+    holders: Sequence[Party | None]
+    ms: Sequence[Sequence[float]]
+
+    @property
+    def most(self) -> float:
+        """Of one waiter for one holder."""
+        named = [row for waiter, row in zip(self.waiters, self.ms, strict=True) if waiter is not None]
+        count = len(self.holders) - (None in self.holders)
+        return max((cell for row in named for cell in row[:count]), default=0.0)
+
+
+def matrix(found: Iterable[Pair], size: int) -> Matrix:
+    """Of `size` waiters and holders at most, and the others."""
+    cells: dict[tuple[Party, Party], float] = defaultdict(float)
+    waited: dict[Party, float] = defaultdict(float)
+    held: dict[Party, float] = defaultdict(float)
+    for pair in found:
+        cells[pair.waiter, pair.holder] += pair.ms
+        waited[pair.waiter] += pair.ms
+        held[pair.holder] += pair.ms
+    waiters, holders = leading(waited, size), leading(held, size)
+    rows = {party: place for place, party in enumerate(waiters)}
+    columns = {party: place for place, party in enumerate(holders)}
+    ms = [[0.0] * len(holders) for _ in waiters]
+    for (waiter, holder), each in cells.items():
+        ms[rows.get(waiter, len(waiters) - 1)][columns.get(holder, len(holders) - 1)] += each
+    return Matrix(waiters, holders, ms)
+
+
+def leading(sums: dict[Party, float], size: int) -> list[Party | None]:
+    """The `size` with the largest sums; None behind them where there are more."""
+    ordered: list[Party | None] = [*sorted(sums, key=lambda party: -sums[party])]
+    return ordered if len(ordered) <= size else [*ordered[:size], None]
+
+
 def lines(waits: Iterable[Wait], edges: Sequence[float]) -> dict[str, list[float]]:
     """By kind: seconds waited in each span between two `edges`, which lie equally far apart."""
     first, width, count = edges[0], edges[1] - edges[0], len(edges) - 1

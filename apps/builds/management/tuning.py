@@ -8,12 +8,15 @@ from django.utils import timezone
 from apps.access.exceptions import NotAllowed
 from apps.access.roles import shell_actor
 from apps.builds import by_hand
+from apps.builds.base_actions import ask_for_build
 from apps.builds.cache_actions import clear_cache
 from apps.builds.cache_serial import cache_data
+from apps.builds.exceptions import BaseRefused, OptionRefused
 from apps.builds.measuring import Arm, BuildFailed
-from apps.builds.models import BuildOptions, CompilerCache
-from apps.builds.option_actions import OptionRefused, set_options, words_of
+from apps.builds.models import Base, BuildOptions, CompilerCache
+from apps.builds.option_actions import set_options, words_of
 from apps.builds.sccache import CacheBusy, CacheRefused
+from apps.builds.serial import base_data
 from apps.builds.suggesting import AS_IT_IS, Suggestion, SuggestRefused, arm_named, part, suggest
 from apps.builds.toolchains import NoToolchain
 from apps.fleet.models import Host
@@ -35,6 +38,7 @@ class TuningCommands(OperatorCommand):
     """Of `builds`: what makes them fast, and how that is switched."""
 
     refusals: ClassVar[tuple[type[Exception], ...]] = (
+        BaseRefused,
         CacheRefused,
         CacheBusy,
         CleanRefused,
@@ -61,6 +65,8 @@ class TuningCommands(OperatorCommand):
             "--days", type=whole_number, default=by_hand.DAYS, help="unused for as long (%(default)s)"
         )
         cleaning.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+        bases = self.subcommand(commands, "bases", "What new agents start from, and how its last build went.")
+        bases.add_argument("--build", metavar="REPOSITORY", help="build those of this one now")
         switches = self.subcommand(commands, "options", "See or set what is done for a repository's builds.")
         switches.add_argument("repository", metavar="REPOSITORY", help="name or path")
         switches.add_argument(
@@ -119,6 +125,29 @@ class TuningCommands(OperatorCommand):
         days, only_look, now = max(1, options["days"]), options["dry_run"], timezone.now()
         found = by_hand.clean(host=host, days=days, actor=shell_actor(), now=now, only_look=only_look)
         return [by_hand_data(each) for each in found], cleaned_text(found, days=days, only_look=only_look)
+
+    def do_bases(self, **options: Any) -> tuple[Any, str]:
+        rows = Base.objects.select_related("repository", "host").order_by("repository__name", "host__name")
+        if options["build"]:
+            rows = rows.filter(repository=find(options["build"]))
+            for base in rows:
+                ask_for_build(base=base, actor=shell_actor(), now=timezone.now())
+        bases = list(rows.all())
+        if not bases:
+            return [], "There is no base yet: the first agents that build ask for one."
+        lines = [
+            (
+                base.repository.name,
+                base.host.name,
+                base.state,
+                base.commit[:12],
+                "" if base.seconds is None else f"{base.seconds:.0f} s",
+                base.problem,
+            )
+            for base in bases
+        ]
+        head = ("REPOSITORY", "HOST", "STATE", "COMMIT", "TOOK", "")
+        return [base_data(base) for base in bases], table(head, lines)
 
     def do_options(self, **options: Any) -> tuple[Any, str]:
         repository = find(options["repository"])

@@ -16,6 +16,7 @@ from apps.lib.text import plain_text
 PAGE = 50
 MOST = 5_000
 LONGEST_PARTS = 160
+OF_A_BASE = "/builds/bases/"  # in paths of those in which bases are built, on any host
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +34,37 @@ class Line:
     used_at: datetime | None
     builds: int
     warm: str
+    warm_tone: str
     host: str
 
 
 def build_directories(view: View, moment: Moment) -> Fragment:
-    rows = BuildDirectory.objects.select_related("host", "repository", "workspace__agent").defer(
+    rows = BuildDirectory.objects.all()
+    if view.get("repository"):
+        rows = rows.filter(repository__name=view.get("repository"))
+    rows = rows.select_related("host", "repository", "workspace__agent").defer(
         *(f"workspace__agent__{name}" for name in LONG_TEXTS)
     )
     shown = Paginator(rows.order_by(F("used_at").desc(nulls_last=True), "-pk")[:MOST], PAGE).get_page(
         view.page
     )
-    context = {"view": view, "lines": [line_of(row) for row in shown], "page": shown, "query": view.keep()}
+    context = {
+        "view": view,
+        "lines": [line_of(row) for row in shown],
+        "page": shown,
+        "repository": view.get("repository"),
+        "query": view.keep("repository"),
+    }
     return Fragment.simple(render_to_string("console/builds/directories_table.html", context))
 
 
 def line_of(row: BuildDirectory) -> Line:
-    agent = row.workspace.agent if row.workspace else None
+    who, who_href = owner_of(row)
+    warm, warm_tone = warmth_of(row)
     return Line(
         path=plain_text(row.path, 500),
-        who=plain_text(agent.name, 80) if agent else display.NONE,
-        who_href=links.agent(agent.pk) if agent else "",
+        who=who,
+        who_href=who_href,
         repository=row.repository.name if row.repository else "",
         tool=plain_text(row.tool, 20),
         parts=parts_text(row),
@@ -62,9 +74,27 @@ def line_of(row: BuildDirectory) -> Line:
         created_at=row.created_at,
         used_at=row.used_at,
         builds=row.builds,
-        warm=plain_text(row.warm_source, 200),
+        warm=warm,
+        warm_tone=warm_tone,
         host=row.host.name,
     )
+
+
+def owner_of(row: BuildDirectory) -> tuple[str, str]:
+    """The agent, or the base that it is built for, and its page."""
+    agent = row.workspace.agent if row.workspace else None
+    if agent is not None:
+        return plain_text(agent.name, 80), links.agent(agent.pk)
+    if row.repository is not None and OF_A_BASE in row.path:
+        return "the base", links.BASES
+    return ("an agent that is gone" if row.repository else display.NONE), ""
+
+
+def warmth_of(row: BuildDirectory) -> tuple[str, str]:
+    """What it was made from. One that was made by its first build had nothing in it."""
+    if row.warm_source:
+        return plain_text(row.warm_source, 200), ""
+    return (display.NONE if not row.key or OF_A_BASE in row.path else "cold"), "quiet"
 
 
 def parts_text(row: BuildDirectory) -> str:

@@ -6,6 +6,7 @@ from apps.builds.domain.words import exit_words
 from apps.builds.models import Build
 from apps.console import display, links
 from apps.console.agents.facts import Fact
+from apps.console.builds.directories import OF_A_BASE
 from apps.console.builds.rows import took_text, who_of
 from apps.console.templatetags.display_tags import clock
 from apps.lib.text import plain_text
@@ -34,10 +35,22 @@ def facts_of(build: Build) -> list[Fact]:
             "Memory",
             display.size_text(build.memory_bytes) + " (largest process)" if build.memory_bytes else "",
         ),
+        output_of(build),
         Fact("Process", f"pid {build.pid} (its shim)"),
         *(Fact(word, clock(at)) for word, at in times_of(build) if at),
     ]
     return [fact for fact in facts if fact.text]
+
+
+def output_of(build: Build) -> Fact:
+    """It goes to whoever ran the build; the yard keeps what agents print, and a base's log."""
+    if build.agent_id:
+        return Fact(
+            "Output", "what its agent passed on is in the agent's log", href=links.log_of(build.agent_id)
+        )
+    if build.directory is not None and OF_A_BASE in build.directory.path:
+        return Fact("Output", "in the log of the base", href=links.BASES)
+    return Fact("Output", "not kept")
 
 
 def times_of(build: Build) -> tuple[tuple[str, datetime | None], ...]:

@@ -4,13 +4,16 @@ from django.core.paginator import Paginator
 from django.http import Http404
 from django.template.loader import render_to_string
 
-from apps.builds.models import Build, BuildRecording, BuildState, LockWait
+from apps.builds.models import Build, BuildRecording, LockWait
 from apps.builds.queries import builds_of
 from apps.console import links
+from apps.console.builds.bases import build_bases
+from apps.console.builds.caches import build_caches
 from apps.console.builds.directories import build_directories
 from apps.console.builds.facts import facts_of
+from apps.console.builds.now import builds_waiting, going_on, so_far
 from apps.console.builds.numbers import numbers_of
-from apps.console.builds.rows import ROW_FIELDS, SIGNS, kind_word, line_of, took_text, who_of
+from apps.console.builds.rows import ROW_FIELDS, WaitNow, kind_word, line_of, took_text, who_of
 from apps.console.builds.selection import FILTER, chips, chosen_by
 from apps.console.builds.timeline import MOST_WAITS, bars_of, end_words
 from apps.console.builds.waits import build_wait_chart, build_wait_pairs
@@ -34,10 +37,11 @@ def builds_numbers(view: View, moment: Moment) -> Fragment:
 def builds_table(view: View, moment: Moment) -> Fragment:
     rows = builds_of(chosen_by(view)).select_related("agent").only(*ROW_FIELDS)
     shown = Paginator(rows[:MOST], PAGE).get_page(view.page)
+    waiting = going_on(list(shown), moment)
     query = view.keep("window", *FILTER)
     context = {
         "view": view,
-        "lines": [line_of(build) for build in shown],
+        "lines": [line_of(build, waiting.get(build.pk)) for build in shown],
         "page": shown,
         "chips": chips(view),
         "chips_query": query,
@@ -71,16 +75,14 @@ def build_of(view: View) -> Build:
 def build_shown(view: View, moment: Moment) -> Fragment:
     build = build_of(view)
     waits = list(build.waits.select_related("holder__agent").defer(*long_texts("holder"))[:MOST_WAITS])
-    sign, tone, word = SIGNS[BuildState(build.state)]
+    lasting = so_far(build, moment)
+    now = WaitNow(lasting[0].kind, lasting[0].began_at) if lasting else None
     context = {
         "view": view,
         "build": build,
-        "line": line_of(build),
-        "sign": sign,
-        "tone": tone,
-        "word": word,
+        "line": line_of(build, now),
         "said": end_words(build),
-        "bars": bars_of(build, waits, moment.now),
+        "bars": bars_of(build, [*waits, *lasting], moment.now),
         "more": build.waits.count() - MOST_WAITS if len(waits) == MOST_WAITS else 0,
         "facts": facts_of(build),
         "held_up": held_up_by(build),
@@ -111,10 +113,11 @@ def waiter_of(build: Build) -> str:
 def agent_builds(view: View, moment: Moment) -> Fragment:
     """The newest of one agent, for its page."""
     rows = Build.objects.filter(agent=int(view.get("pk") or 0)).order_by("-asked_at", "-pk")
-    newest = rows.select_related("agent").only(*ROW_FIELDS)[:NEWEST]
+    newest = list(rows.select_related("agent").only(*ROW_FIELDS)[:NEWEST])
+    waiting = going_on(newest, moment)
     context = {
         "view": view,
-        "lines": [line_of(build) for build in newest],
+        "lines": [line_of(build, waiting.get(build.pk)) for build in newest],
         "more": links.builds_of_agent(int(view.get("pk") or 0)),
     }
     return Fragment.simple(render_to_string("console/builds/of_agent.html", context))
@@ -122,10 +125,13 @@ def agent_builds(view: View, moment: Moment) -> Fragment:
 
 REGIONS = (
     Region("builds_numbers", builds_numbers, ("window", *FILTER), CHANGES),
+    Region("builds_waiting", builds_waiting, FILTER, CHANGES | {"host"}),
     Region("builds_table", builds_table, ("window", "state", *FILTER, "page"), CHANGES),
     Region("build_wait_chart", build_wait_chart, ("window",), CHANGES),
     Region("build_wait_pairs", build_wait_pairs, ("window",), CHANGES),
-    Region("build_directories", build_directories, ("page",), CHANGES),
+    Region("build_directories", build_directories, ("repository", "page"), CHANGES),
+    Region("build_bases", build_bases, (), CHANGES | {"repository", "host"}),
+    Region("build_caches", build_caches, (), frozenset({"host"})),
     Region("build_shown", build_shown, ("pk",), CHANGES),
     Region("agent_builds", agent_builds, ("pk",), CHANGES),
 )

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from apps.builds.domain.lock_waits import LockKind
 from apps.builds.models import BuildState
-from apps.builds.queries import builds_of, times_of, waited_by_kind
+from apps.builds.queries import BuildFilter, builds_of, ongoing_waits, times_of, waited_by_kind
 from apps.console import display, links
 from apps.console.builds.rows import KINDS, took_text
 from apps.console.builds.selection import FILTER, chosen_by
@@ -35,8 +35,18 @@ def numbers_of(view: View, moment: Moment) -> list[Number]:
         *now_numbers(view, moment),
         Number("Builds", "", display.number(count), "", f"asked for {span}"),
         *time_numbers(sorted(times_of(chosen, since)), span),
-        *wait_numbers(waited_by_kind(chosen, since), span, knows=count > 0, query=view),
+        *wait_numbers(waited(chosen, since, moment), span, knows=count > 0, query=view),
     ]
+
+
+def waited(chosen: BuildFilter, since: datetime, moment: Moment) -> dict[str, float]:
+    """Milliseconds by kind, with what goes on so far."""
+    found = waited_by_kind(chosen, since)
+    going_on = ongoing_waits(chosen, moment.answering_hosts).filter(began_at__gte=since)
+    for kind, began_at in going_on.values_list("kind", "began_at"):
+        so_far = (moment.now - began_at).total_seconds() * 1000
+        found[kind] = found.get(kind, 0.0) + max(0.0, so_far)
+    return found
 
 
 def now_numbers(view: View, moment: Moment) -> list[Number]:

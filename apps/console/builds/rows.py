@@ -35,8 +35,16 @@ ROW_FIELDS = (
 
 
 @dataclass(frozen=True, slots=True)
+class WaitNow:
+    """A wait for a lock of a file that goes on."""
+
+    kind: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """`took`: empty while it runs; then `began_at` says since when."""
+    """`took`: empty while it runs; then `began_at` says since when. `waits_since`: where it waits now."""
 
     href: str
     who: str
@@ -51,6 +59,7 @@ class Line:
     waited: str
     waits: str
     wait_tone: str
+    waits_since: datetime | None
     took: str
     memory: str
     asked_at: datetime
@@ -58,15 +67,18 @@ class Line:
     is_open: bool
 
 
-def line_of(build: Build) -> Line:
+def line_of(build: Build, wait: WaitNow | None = None) -> Line:
+    """`wait`: what it waits for now."""
     sign, tone, word = SIGNS[BuildState(build.state)]
+    if wait is not None:
+        sign, tone, word = "◐", lock_tone(wait.kind), f"waits for {kind_word(wait.kind)}"
     waited = build.slot_wait_ms + build.lock_wait_ms
     is_waiting = build.state == BuildState.WAITING
     return Line(
         href=links.build(build.pk),
         who=plain_text(who_of(build), 80),
         who_href=links.agent(build.agent_id) if build.agent_id else "",
-        what=plain_text(f"{build.tool} {build.arguments}", 90),
+        what=what_of(build),
         whole=plain_text(f"{build.tool} {build.arguments}", 500),
         mode=plain_text(build.mode, 20),
         sign=sign,
@@ -76,12 +88,17 @@ def line_of(build: Build) -> Line:
         waited=display.NONE if is_waiting else took_text(waited / 1000),
         waits=waits_text(build),
         wait_tone="high" if waited >= LONG_WAIT_MS else "",
+        waits_since=build.asked_at if is_waiting else wait.since if wait else None,
         took=took_text(seconds_of(build)),
         memory=display.size_text(build.memory_bytes) if build.memory_bytes else display.NONE,
         asked_at=build.asked_at,
         began_at=build.began_at,
         is_open=build.state in OPEN,
     )
+
+
+def what_of(build: Build) -> str:
+    return plain_text(f"{build.tool} {build.arguments}", 90)
 
 
 def who_of(build: Build) -> str:
@@ -110,6 +127,11 @@ def took_text(seconds: float | None) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f}{display.NARROW}ms"
     return f"{seconds:.1f}{display.NARROW}s" if seconds < 10 else display.duration(seconds)
+
+
+def lock_tone(kind: str) -> str:
+    """Nobody should ever wait for a build directory."""
+    return "bad" if kind == LockKind.BUILD_DIRECTORY else "warn"
 
 
 def kind_word(kind: str) -> str:

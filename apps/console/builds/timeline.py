@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.builds.domain.lock_waits import LockKind
-from apps.builds.models import Build, BuildState, LockWait
+from apps.builds.models import Build, BuildState, LockWait, OngoingWait
 from apps.console import display, links
 from apps.console.builds.rows import NOBODY, kind_word, took_text, who_of
 from apps.lib.text import plain_text
@@ -79,7 +79,7 @@ def wait_bar(span: Span, wait: LockWait) -> Bar:
     return span.bar(kind_word(wait.kind), tone, wait.began_at, until, path=path, holder=holder_of(wait))
 
 
-def holder_of(wait: LockWait) -> Holder:
+def holder_of(wait: LockWait | OngoingWait) -> Holder:
     if wait.holder is not None:
         return Holder(plain_text(who_of(wait.holder), 80), links.build(wait.holder_id or 0))
     return Holder(f"process {wait.holder_pid}, which is no build" if wait.holder_pid else NOBODY)

@@ -34,7 +34,7 @@ def builds(request: HttpRequest) -> HttpResponse:
         "console/builds/list.html",
         "builds",
         Moment(now()),
-        {"builds_numbers": {}, "builds_table": {}},
+        {"builds_numbers": {}, "builds_waiting": {}, "builds_table": {}},
         tab="builds",
         selects=[
             ("wave", "Wave", "All waves", labels, request.GET.get("wave", "")),
@@ -59,7 +59,7 @@ def waits(request: HttpRequest) -> HttpResponse:
         "console/builds/waits.html",
         "builds",
         Moment(now()),
-        {"build_wait_chart": {}, "build_wait_pairs": {}},
+        {"builds_waiting": {}, "build_wait_chart": {}, "build_wait_pairs": {}},
         tab="waits",
         charts=(waiting.WAITS,),
     )

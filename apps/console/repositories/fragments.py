@@ -1,4 +1,4 @@
-"""The live region of the repositories page: a clone under way becomes ready while one looks."""
+"""The live regions of the repositories' pages: a clone under way becomes ready while one looks."""
 
 from django.core.paginator import Paginator
 from django.db.models import Count, Q
@@ -7,18 +7,13 @@ from django.template.loader import render_to_string
 from apps.console import groups
 from apps.console.moment import Moment
 from apps.console.regions import Fragment, Region, View
-from apps.console.tiles import Number
-from apps.telemetry.domain.figures import GroupFigures
+from apps.console.repositories.one import repository_builds, repository_head
+from apps.console.repositories.rows import SIGNS, figures_of
 from apps.waves.models import OPEN
 from apps.workspaces.models import Repository, RepositoryState
 
 PAGE = 50
 CHANGES = frozenset({"repository", "wave", "telemetry"})
-SIGNS = {
-    RepositoryState.CLONING: ("◔", "warn"),
-    RepositoryState.READY: ("●", "good"),
-    RepositoryState.FAILED: ("✕", "bad"),
-}
 
 
 def repositories_list(view: View, moment: Moment) -> Fragment:
@@ -40,14 +35,8 @@ def repositories_list(view: View, moment: Moment) -> Fragment:
     return Fragment.simple(render_to_string("console/repositories/region.html", context))
 
 
-def figures_of(group: GroupFigures | None) -> list[Number]:
-    """Of the agents that worked on it in the window."""
-    return [
-        groups.throughput(group, ""),
-        groups.lock_wait(group),
-        groups.errors(group),
-        groups.coordination(group),
-    ]
-
-
-REGIONS = (Region("repositories_list", repositories_list, ("window", "page"), CHANGES),)
+REGIONS = (
+    Region("repositories_list", repositories_list, ("window", "page"), CHANGES),
+    Region("repository_head", repository_head, ("window", "pk"), CHANGES),
+    Region("repository_builds", repository_builds, ("pk",), frozenset({"repository", "host", "build"})),
+)
