@@ -15,6 +15,7 @@ WORDS = {
     "warm_start": "Warm start",
     "same_path": "One path for all",
     "compiler_cache": "Compiler cache",
+    "jobserver": "Shared jobserver",
 }
 NEEDS_OWN = ("warm_start", "same_path")  # nothing is done for agents that build where cargo would
 
@@ -52,6 +53,7 @@ def option_states(
         "warm_start": bases_on(repository, hosts),
         "same_path": same_path_on(hosts),
         "compiler_cache": caches_on(hosts),
+        "jobserver": slots_on(hosts),
     }
     return [state_of(name, options, answer) for name, answer in answers.items()]
 

@@ -168,7 +168,7 @@ def test_slots_are_halved_for_a_reason(viewer, settings):
 
     page = words_of(viewer, "/hosts/")
 
-    assert "0 under way, 0 waiting; 4 slots, halved while memory pressure is above 20 %" in page
+    assert "0 under way, 0 waiting; 4 slots, halved while memory is short" in page
 
 
 def test_a_repository_tells_what_is_active_for_its_builds_and_why_the_rest_is_not(

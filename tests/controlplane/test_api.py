@@ -12,6 +12,9 @@ from django.utils import timezone
 from apps.access.actions import make_api_token, revoke_api_token
 from apps.access.models import ApiToken, Membership
 from apps.alerts.models import Rule, Silence
+from apps.builds.actions import keep_recording
+from apps.builds.domain.units import Recording
+from apps.builds.models import Source
 from apps.events.domain.actor import YARD, Role
 from apps.events.models import Event
 from apps.fleet.management.commands.agent import Command as AgentCommand
@@ -22,7 +25,7 @@ from apps.lib.questions import NoAnswer
 from apps.waves.management.commands.wave import Command as WaveCommand
 from apps.workspaces.management.commands.repository import Command as RepositoryCommand
 from controlplane.api import api
-from tests.factories import make_alert, make_build, make_destination, make_rule
+from tests.factories import make_alert, make_base, make_build, make_destination, make_rule
 
 ALERT = BUILD = 9_000_001
 
@@ -54,7 +57,13 @@ ENDPOINTS = [
     ("GET", "/repositories/{name}", None, Role.VIEWER, 200),
     ("GET", "/builds", None, Role.VIEWER, 200),
     ("GET", "/builds/{pk}", None, Role.VIEWER, 200),
+    ("GET", "/builds/waits-now", None, Role.VIEWER, 200),
+    ("GET", "/builds/{pk}/analysis", None, Role.VIEWER, 200),
     ("GET", "/build-directories", None, Role.VIEWER, 200),
+    ("GET", "/bases", None, Role.VIEWER, 200),
+    ("POST", "/bases/{pk}/build", None, Role.OPERATOR, 202),
+    ("GET", "/build-options/{name}", None, Role.VIEWER, 200),
+    ("PATCH", "/build-options/{name}", {"slots": "off"}, Role.OPERATOR, 200),
     ("GET", "/events", None, Role.VIEWER, 200),
     ("GET", "/figures", None, Role.VIEWER, 200),
     ("GET", "/service-levels", None, Role.VIEWER, 200),
@@ -96,7 +105,10 @@ def wave(waves, redis_server):
     wave = waves.running(agents=3)
     waves.agents(wave).filter(name__endswith="3").update(state=State.FAILED)
     make_alerts()
-    make_build(pk=BUILD)
+    keep_recording(
+        build=make_build(pk=BUILD), recording=Recording(()), source=Source.TIMINGS, now=timezone.now()
+    )
+    make_base(wave.repository, pk=BUILD)
     return wave
 
 
@@ -125,7 +137,7 @@ def url(path, wave):
     names = {"host": "local", "wave": wave.label, "verb": "stop", "key": "mine"}
     if path.endswith("/reset"):
         names["key"] = "slow"
-    names["pk"] = ALERT if path.startswith(("/alerts", "/builds")) else agent.pk
+    names["pk"] = ALERT if path.startswith(("/alerts", "/builds", "/bases")) else agent.pk
     names["name"] = "local" if path.startswith("/hosts") else "project"
     return "/api/v1" + path.format(**names)
 

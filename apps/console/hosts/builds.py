@@ -5,8 +5,10 @@ from collections import Counter
 from django.conf import settings
 from django.db.models import Count
 
+from apps.builds.domain.slots import is_short
 from apps.builds.models import Base, BaseState, BuildState, CompilerCache
 from apps.builds.queries import open_by_host
+from apps.capacity.limits import configured_limits
 from apps.console import display, links
 from apps.console.agents.facts import Fact
 from apps.console.builds.bases import SIGNS
@@ -44,10 +46,15 @@ def builds_text(host: Host, counts: dict[str, int], moment: Moment) -> str:
 
 def why_halved(host: Host) -> str:
     """What the host does about memory that is short, as its process does it; empty while it isn't."""
-    pressure, most = host.memory_pressure, settings.MAX_MEMORY_PRESSURE
-    if pressure is None or pressure <= most:
+    if host.memory_available is None:
         return ""
-    return f"halved while memory pressure is above {most:g} %"
+    short = is_short(
+        pressure=host.memory_pressure,
+        most_pressure=settings.MAX_MEMORY_PRESSURE,
+        available=host.memory_available,
+        least_available=configured_limits().memory_reserve,
+    )
+    return "halved while memory is short" if short else ""
 
 
 def bases_by_host() -> dict[int, Counter[str]]:
