@@ -51,17 +51,17 @@ def build(request: HttpRequest, pk: int) -> Any:
     return Status(202, base_data(base))
 
 
-@options.get("/{repository}", response=dict[str, str], summary="Show what is done for a repository's builds")
-def show_options(request: HttpRequest, repository: str) -> Any:
-    row = BuildOptions.objects.filter(repository=get_object_or_404(Repository, name=repository)).first()
+@options.get("/{name}", response=dict[str, str], summary="Show what is done for a repository's builds")
+def show_options(request: HttpRequest, name: str) -> Any:
+    row = BuildOptions.objects.filter(repository=get_object_or_404(Repository, name=name)).first()
     return words_of(row or BuildOptions())
 
 
 @options.patch(
-    "/{repository}", response=dict[str, str], summary="Switch some of it: on or off, scheme lean or strict"
+    "/{name}", response=dict[str, str], summary="Switch some of it: on or off, scheme lean or strict"
 )
-def change_options(request: HttpRequest, repository: str, body: Words) -> Any:
-    of = get_object_or_404(Repository, name=repository)
+def change_options(request: HttpRequest, name: str, body: Words) -> Any:
+    of = get_object_or_404(Repository, name=name)
     if not body:
         raise OptionRefused('Name an option and what it is to be, as in {"slots": "off"}.')
     return words_of(set_options(repository=of, words=body, actor=actor_of(request)))
