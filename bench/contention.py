@@ -115,7 +115,7 @@ class SharedDirectory:
 
 
 def without_slots(agent: BuildingAgent) -> BuildingAgent:
-    del agent.environment["SWARMYARD_BUILD_SLOTS"]
+    del agent.environment["SWARMYARD_SLOTS"]
     return agent
 
 

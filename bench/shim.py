@@ -55,7 +55,7 @@ def prepare(folder: Path) -> dict[str, str]:
     return os.environ | {
         "PATH": f"{folder}/shims:{folder}/real:{os.environ['PATH']}",
         "SWARMYARD_SHIMS": f"{folder}/shims",
-        "SWARMYARD_BUILD_SLOTS": f"{folder}/slots",
+        "SWARMYARD_SLOTS": f"{folder}/slots",
         "SWARMYARD_BUILD_REPORTS": f"{folder}/reports",
         "SWARMYARD_BUILD_DIRS": f"{folder}/directories",
     }

@@ -23,7 +23,7 @@ else:
 
 INSIDE = "SWARMYARD_BUILD"  # set for what a build starts: it has its slot and directory already
 SHIMS = "SWARMYARD_SHIMS"
-SLOTS = "SWARMYARD_BUILD_SLOTS"
+SLOTS = "SWARMYARD_SLOTS"
 REPORTS = "SWARMYARD_BUILD_REPORTS"
 NOT_FOUND = 127
 SHIM = b"/agentkit/shims.py"

@@ -54,7 +54,7 @@ def environment_of(directories: Path, options: BuildOptions) -> dict[str, str]:
     if options.compiler_cache:
         environment["SWARMYARD_RUSTC_WRAPPER"] = str(rustc_wrapper.path())
     if options.slots:
-        environment["SWARMYARD_BUILD_SLOTS"] = str(places.slots())
+        environment["SWARMYARD_SLOTS"] = str(places.slots())
     if options.jobserver:
         environment["SWARMYARD_BUILD_JOBSERVER"] = str(places.jobserver())
     return environment

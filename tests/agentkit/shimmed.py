@@ -43,14 +43,12 @@ class Crate:
         shim.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {ROOT}/agentkit/shims.py cargo "$@"\n')
         shim.chmod(0o755)
         self.plain = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("CARGO_", "SWARMYARD_BUILD"))
+            name: value for name, value in os.environ.items() if not name.startswith(("CARGO_", "SWARMYARD_"))
         }
         self.environment = self.plain | {
             "PATH": f"{shims}:{os.environ['PATH']}",
             "SWARMYARD_SHIMS": str(shims),
-            "SWARMYARD_BUILD_SLOTS": str(self.slots),
+            "SWARMYARD_SLOTS": str(self.slots),
             "SWARMYARD_BUILD_REPORTS": str(self.reports),
             "SWARMYARD_BUILD_DIRS": str(self.directory),
         }

@@ -35,7 +35,7 @@ class Yard:
         self.environment = kept | {
             "PATH": f"{self.shims}:{BIN}:{os.environ['PATH']}",
             "SWARMYARD_SHIMS": str(self.shims),
-            "SWARMYARD_BUILD_SLOTS": str(base / "slots"),
+            "SWARMYARD_SLOTS": str(base / "slots"),
             "SWARMYARD_BUILD_REPORTS": str(self.reports),
         }
 
