@@ -228,6 +228,7 @@ def test_a_report_tells_the_build(crate):
     assert report["memory"] > 1_000_000
 
 
+@pytest.mark.slow
 def test_who_waits_reports_for_how_long_and_for_whom(crate):
     (crate.slots / LIMIT).write_text("1")
     (crate.path / "build.rs").write_text(SLEEP.replace("60", "2"))

@@ -88,6 +88,7 @@ def test_every_operation_reaches_the_gateway(
     assert {sample.kind for sample in gateway.samples} == {"edit", "commit", "read"}
 
 
+@pytest.mark.slow
 def test_a_gateway_that_never_answers_costs_samples_and_not_the_work(
     make_repository: Callable[..., Path], git_home: dict[str, str], gateway: Gateway
 ) -> None:

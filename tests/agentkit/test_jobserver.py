@@ -97,6 +97,7 @@ def test_a_number_that_is_none_gives_no_tokens(shared, text):
 
 @pytest.mark.needs("cargo")
 @pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.slow
 def test_builds_together_have_a_compiler_each_and_the_tokens(crate, shared, tmp_path, number):
     (shared / NUMBER).write_text(str(number))
     (tmp_path / "running").mkdir()

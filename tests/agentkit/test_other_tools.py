@@ -87,6 +87,7 @@ def test_a_cache_that_the_user_shares_stays_shared_and_it_says_so(yard, tmp_path
 
 
 @pytest.mark.needs("npm")
+@pytest.mark.slow
 def test_a_script_of_npm_is_one_build_and_what_it_starts_is_part_of_it(yard):
     (yard.workspace / "test_it.py").write_text("def test_it():\n    pass\n")
     scripts = {"test": "pytest -q -p no:django --rootdir . && exit 3"}
@@ -102,6 +103,7 @@ def test_a_script_of_npm_is_one_build_and_what_it_starts_is_part_of_it(yard):
 
 
 @pytest.mark.needs("npm")
+@pytest.mark.slow
 def test_packages_of_npm_are_each_workspace_s_and_its_cache_one(tmp_path):
     package = tmp_path / "made here"
     package.mkdir()
@@ -126,6 +128,7 @@ def test_packages_of_npm_are_each_workspace_s_and_its_cache_one(tmp_path):
     assert len(caches) == 1
 
 
+@pytest.mark.slow
 def test_two_workspaces_have_virtual_environments_of_their_own_and_one_cache_of_pip(tmp_path):
     wheel = tmp_path / "made_here-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as file:

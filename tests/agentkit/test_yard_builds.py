@@ -94,6 +94,7 @@ def test_it_reports_for_whoever_reads_it_later(crate, home):
     assert told | {"agent": "a1", "run": "", "mode": "check", "exit_code": 0} == told
 
 
+@pytest.mark.slow
 def test_it_waits_for_the_same_slots_as_agents(crate, home):
     (home / "builds" / "slots").mkdir(parents=True)
     (home / "builds" / "slots" / LIMIT).write_text("1")

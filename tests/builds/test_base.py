@@ -101,6 +101,7 @@ def test_agents_directories_are_reported_with_their_real_paths(yard):
     assert [(row.builds, row.workspace) for row in rows] == [(1, one.workspace), (1, two.workspace)]
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_built_again(yard, disk):
     yard.build()
     untouched = disk.workspace / "ground" / "src" / "lib.rs"
@@ -116,6 +117,7 @@ def test_only_what_changed_is_built_again(yard, disk):
     assert yard.agent().cargo("run", "-q").stdout.split()[0] == "506"
 
 
+@pytest.mark.slow
 def test_files_that_were_changed_in_it_are_as_in_the_commit_again(yard, disk):
     yard.build()
     write(disk.workspace / "apart" / "src" / "lib.rs", "broken")
@@ -128,6 +130,7 @@ def test_files_that_were_changed_in_it_are_as_in_the_commit_again(yard, disk):
     assert git(disk.workspace, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_a_checkout_that_is_broken_is_made_anew(yard, disk):
     yard.build()
     (disk.workspace / ".git").unlink()
@@ -149,6 +152,7 @@ def test_without_a_view_it_says_so(home, tmp_path, db):
     assert yard.build().same_path is False
 
 
+@pytest.mark.slow
 def test_it_is_built_from_the_start_after_the_clock_was_set_back(yard, disk):
     yard.build()
     ahead = time.time() + 3600
@@ -236,6 +240,7 @@ def test_bases_of_other_hosts_are_theirs(yard):
     assert not base_keeper.build_next(make_host("other"))
 
 
+@pytest.mark.slow
 def test_a_target_that_moved_is_built_once_it_stands_still(yard):
     yard.build()
     yard.commit("apart/src/lib.rs", "pub fn total() -> u64 { 2 }\n")
@@ -298,6 +303,7 @@ def test_one_whose_build_goes_on_is_left_alone(yard):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_the_host_s_process_builds_what_is_queued_until_it_ends(yard, monkeypatch):
     monkeypatch.setattr(base_keeper, "TURN_SECONDS", 0.05)
     stop = threading.Event()
@@ -354,6 +360,7 @@ def until(condition, seconds=60.0):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_builder_that_is_killed_leaves_no_base_and_no_process(yard, disk, home):
     yard.build()
     started = yard.place / "started"
@@ -380,6 +387,7 @@ def test_a_builder_that_is_killed_leaves_no_base_and_no_process(yard, disk, home
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.15, 0.4])
+@pytest.mark.slow
 def test_killed_anywhere_the_next_build_is_whole(yard, disk, home, delay):
     with start_builder(yard, home) as builder:
         until(lambda: disk.place.exists() or builder.poll() is not None)
@@ -398,6 +406,7 @@ def test_killed_anywhere_the_next_build_is_whole(yard, disk, home, delay):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_two_at_once_build_it_once(yard, disk):
     ensure(yard)
     rows = [yard.base, yard.base]
@@ -416,6 +425,7 @@ def test_two_at_once_build_it_once(yard, disk):
     assert Base.objects.get().state == "ready"
 
 
+@pytest.mark.slow
 def test_agents_that_are_being_made_are_waited_for(yard, disk, monkeypatch):
     yard.build()
     monkeypatch.setattr("apps.builds.base_builder.LOCK_SECONDS", 0.2)

@@ -81,6 +81,7 @@ def test_at_such_paths_there_is_a_compiler_cache_or_it_is_told_why_not(odd_yard,
 
 
 @pytest.mark.needs("sccache")
+@pytest.mark.slow
 def test_what_only_an_agent_sees_is_not_compiled_by_a_server_that_does_not(yard, settings):
     """Neither builds of a base, nor crates of others, nor release builds."""
     settings.COMPILER_CACHE_GB = 1
@@ -149,6 +150,7 @@ def test_where_a_shared_directory_takes_broken_code_for_fresh_an_agent_s_own_doe
     assert "error: no" in own.stderr
 
 
+@pytest.mark.slow
 def test_the_strict_scheme_begins_warm_until_the_lock_file_changes(yard):
     yard.options(scheme="strict")
     yard.build()
@@ -249,6 +251,7 @@ def test_a_lock_file_that_a_build_changes_is_the_agent_s_alone(yard):
     assert git(other.path, "status", "--porcelain", "--", "apart", "ground") == ""
 
 
+@pytest.mark.slow
 def test_a_daemon_that_a_base_s_build_leaves_holds_up_nobody(yard):
     left = yard.place / "left"
     daemon = (

@@ -175,6 +175,7 @@ def test_every_kind_of_recording_is_read_where_there_is_no_cargo(tmp_path, monke
 
 
 @pytest.mark.needs("cargo")
+@pytest.mark.slow
 def test_it_reads_the_messages_of_a_real_build_while_they_come(tmp_path):
     make_crates(tmp_path / "w", {"base": [], "app": ["base"]}, binary="app")
     build = ["cargo", "build", "-q", "--message-format=json", "--target-dir", str(tmp_path / "t")]

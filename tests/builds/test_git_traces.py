@@ -172,7 +172,7 @@ def test_the_user_s_own_target_wins(agent, tmp_path, monkeypatch, who):
     if who == "the environment":
         monkeypatch.setenv(git_traces.TARGET, str(tmp_path / "own"))
     else:
-        (tmp_path / "gitconfig").write_text("[trace2]\neventTarget = /nowhere\n")
+        (tmp_path / "gitconfig").write_text(f"[trace2]\neventTarget = {tmp_path}/own\n")
 
     assert git_traces.environment_of(agent.pk) == {}
 

@@ -133,6 +133,7 @@ def test_a_server_that_was_killed_costs_no_build(cache, crates, tmp_path):
     assert [p for p in procfs.read_processes() if is_server(p)] == []
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_in_the_middle_costs_no_build(cache, crates, tmp_path):
     rustc_wrapper.ensure()
     pid = cache.running()

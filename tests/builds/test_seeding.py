@@ -109,6 +109,7 @@ def test_a_seeded_directory_takes_next_to_no_disk(land):
     assert own_blocks(directory) < before / 2
 
 
+@pytest.mark.slow
 def test_what_agents_build_is_what_clean_builds_give(land):
     edits = {
         "one": ("base/words.txt", "hello, world"),
@@ -131,6 +132,7 @@ def test_what_agents_build_is_what_clean_builds_give(land):
     assert land.run(land.base, land.warm) == land.run(land.base, land.place / "base-clean")
 
 
+@pytest.mark.slow
 def test_nothing_that_an_agent_builds_changes_the_base_or_its_neighbour(land):
     (workspace, directory), (_, neighbour) = land.agent("a"), land.agent("b")
     before, beside = contents(land.warm), contents(neighbour)

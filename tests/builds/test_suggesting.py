@@ -81,6 +81,7 @@ def test_what_the_repository_has_set_stays(repository, tmp_path):
 
 
 @pytest.mark.needs("cargo")
+@pytest.mark.slow
 def test_it_measures_each_setting_and_each_linker(repository):
     found = suggest(repository, measure=True)
 
@@ -140,6 +141,7 @@ def test_the_note_of_a_setting_tells_what_it_brought():
 
 
 @pytest.mark.needs("cargo", "mold", "ld.lld")
+@pytest.mark.slow
 def test_every_linker_that_is_here_links_by_itself(repository):
     found = suggest(repository, measure=True)
 

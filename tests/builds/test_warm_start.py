@@ -135,6 +135,7 @@ def test_code_that_does_not_compile_is_never_fresh(yard):
     assert "error: no" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_workspace_of_a_later_commit_builds_what_changed(yard):
     yard.build()
     yard.commit("apart/src/lib.rs", "pub fn total() -> u64 { 500 }\n")
@@ -148,6 +149,7 @@ def test_a_workspace_of_a_later_commit_builds_what_changed(yard):
 # Where there is no view
 
 
+@pytest.mark.slow
 def test_without_a_view_no_crate_of_the_repository_is_taken_for_built(hidden):
     hidden.build()
 
@@ -173,6 +175,7 @@ def vendor(source):
     subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=source, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_without_a_view_crates_of_others_are_built_already(hidden):
     vendor(hidden.source)
     hidden.commit("README", "with a crate of somebody else")
@@ -219,6 +222,7 @@ def test_only_what_is_of_others_is_taken(tmp_path):
 
 
 @pytest.mark.parametrize("switch", ["same_path", "setting"])
+@pytest.mark.slow
 def test_a_view_can_be_switched_off(yard, settings, switch):
     yard.build()
     if switch == "setting":
@@ -233,6 +237,7 @@ def test_a_view_can_be_switched_off(yard, settings, switch):
     assert agent.cargo("run", "-q").stdout.split() == ["7", f"{agent.path}/app"]
 
 
+@pytest.mark.slow
 def test_a_build_that_leaves_files_between_the_sources_is_not_taken_for_theirs(yard):
     script = 'fn main() { std::fs::write("src/made.rs", "pub fn made() -> u64 { 2 }").unwrap(); }\n'
     write(yard.source / "apart" / "build.rs", script)
@@ -297,6 +302,7 @@ def started_cold(yard, agent, why):
     return True
 
 
+@pytest.mark.slow
 def test_a_base_that_is_being_built_holds_up_nobody_for_long(yard, settings):
     settings.BASE_WAIT_SECONDS = 0.2
     yard.build()
@@ -309,6 +315,7 @@ def test_a_base_that_is_being_built_holds_up_nobody_for_long(yard, settings):
     assert started_cold(yard, agent, "it is being built")
 
 
+@pytest.mark.slow
 def test_a_base_whose_build_was_cut_off_is_used_by_nobody(yard):
     yard.build()
     (places.base_of(yard.repository) / "ready").unlink()
@@ -316,6 +323,7 @@ def test_a_base_whose_build_was_cut_off_is_used_by_nobody(yard):
     assert started_cold(yard, yard.agent(), "didn't go through")
 
 
+@pytest.mark.slow
 def test_a_base_that_was_built_in_the_future_is_used_by_nobody(yard, monkeypatch):
     """The clock was set back: what an agent edits now would seem older than what was built."""
     yard.build()
@@ -325,6 +333,7 @@ def test_a_base_that_was_built_in_the_future_is_used_by_nobody(yard, monkeypatch
     assert started_cold(yard, yard.agent(), "the clock was set back")
 
 
+@pytest.mark.slow
 def test_a_base_that_lacks_a_file_leaves_nothing_half_made(yard, monkeypatch):
     yard.build()
     real, calls = seeding.keep_times, []
@@ -340,6 +349,7 @@ def test_a_base_that_lacks_a_file_leaves_nothing_half_made(yard, monkeypatch):
     assert started_cold(yard, yard.agent(), "No space left")
 
 
+@pytest.mark.slow
 def test_what_an_attempt_left_that_was_cut_off_is_not_used(yard):
     yard.build()
     workspace = yard.workspace()
@@ -353,6 +363,7 @@ def test_what_an_attempt_left_that_was_cut_off_is_not_used(yard):
     assert not list(places.directories_of(workspace).rglob("half"))
 
 
+@pytest.mark.slow
 def test_a_base_that_somebody_wrote_into_is_used_by_nobody_and_built_anew(yard):
     """By force, into a file that an agent's build directory shares with the base."""
     yard.build()
@@ -372,6 +383,7 @@ def test_a_base_that_somebody_wrote_into_is_used_by_nobody_and_built_anew(yard):
 
 
 @pytest.mark.skipif(shutil.which("mold") is None, reason="mold is not installed")
+@pytest.mark.slow
 def test_a_linker_that_writes_into_what_is_there_changes_nothing_of_others(yard):
     write(yard.source / ".cargo" / "config.toml", '[build]\nrustflags = ["-Clink-arg=-fuse-ld=mold"]\n')
     yard.commit("README", "with mold")

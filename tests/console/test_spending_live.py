@@ -35,6 +35,7 @@ def regions_of(html: str) -> list[str]:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_an_open_page_is_told_what_agents_measure_and_print(viewer, redis_server, agent):
     cookie = cookie_of()
     html = viewer.get("/spending/").content.decode()

@@ -105,11 +105,16 @@ def wave(waves, redis_server):
     wave = waves.running(agents=3)
     waves.agents(wave).filter(name__endswith="3").update(state=State.FAILED)
     make_alerts()
+    make_builds(wave)
+    return wave
+
+
+def make_builds(wave):
+    """A build with a recording, and a base of the same number."""
     keep_recording(
         build=make_build(pk=BUILD), recording=Recording(()), source=Source.TIMINGS, now=timezone.now()
     )
     make_base(wave.repository, pk=BUILD)
-    return wave
 
 
 def make_alerts():

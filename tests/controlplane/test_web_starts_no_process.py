@@ -15,8 +15,8 @@ from apps.access.models import Membership
 from apps.events.domain.actor import YARD, Role
 from apps.waves.models import Wave
 from apps.workspaces.models import Repository, WorkspaceState
-from tests.controlplane.test_api import BUILD, ENDPOINTS, make_alerts, send
-from tests.factories import make_build, make_user
+from tests.controlplane.test_api import ENDPOINTS, make_alerts, make_builds, send
+from tests.factories import make_user
 
 STARTS = {
     *("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system", "os.spawn"),
@@ -62,7 +62,7 @@ def yard(waves, worker, redis_server, settings):
     wave = waves.running(agents=3)
     waves.agents(wave).filter(name__endswith="3").update(state="failed")
     make_alerts()
-    make_build(pk=BUILD)
+    make_builds(wave)
     first = waves.agents(wave).order_by("pk").first()
     path = wave.repository.path
     type(first.workspace).objects.filter(pk=first.workspace.pk).update(path=path, state=WorkspaceState.READY)

@@ -73,6 +73,7 @@ def tick_until(telemetry: Telemetry, told) -> None:
     wait_until(told, telemetry.tick)
 
 
+@pytest.mark.slow
 def test_figures_go_on_while_ids_stand_still(client):
     after_a_jump(client)
     telemetry = started(client)
