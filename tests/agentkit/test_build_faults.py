@@ -44,6 +44,7 @@ def test_without_a_lock_file_it_builds(crate, scheme):
     assert (crate.path / "Cargo.lock").exists()
 
 
+@pytest.mark.slow
 def test_a_lock_file_that_changes_during_a_build_costs_the_strict_scheme_one_more_directory(crate):
     (crate.path / "build.rs").write_text(
         'fn main() { std::fs::write("Cargo.lock", "version = 4\\n").unwrap(); }'
@@ -93,6 +94,7 @@ def test_megabytes_of_output_come_through_whole(crate):
     assert crate.tickets() == []
 
 
+@pytest.mark.slow
 def test_a_daemon_that_a_build_leaves_keeps_neither_slot_nor_build(crate):
     (crate.path / "build.rs").write_text(
         'fn main() { std::process::Command::new("sleep").arg("300").stdin(std::process::Stdio::null())'
@@ -121,6 +123,7 @@ def test_a_build_directory_that_can_t_be_written_is_cargo_s_error(crate):
 
 @pytest.mark.needs("mounts")
 @pytest.mark.parametrize("options", ["size=64k", "ro"], ids=["full", "read-only"])
+@pytest.mark.slow
 def test_a_disk_that_takes_no_more_ends_the_build_and_nothing_else(crate, options):
     crate.directory.mkdir()
     script = 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"'
@@ -152,6 +155,7 @@ def test_a_wrapper_that_is_gone_is_not_missed(crate):
     assert (done.returncode, b"yard:" in done.stderr) == (0, False)
 
 
+@pytest.mark.slow
 def test_the_compiler_cache_is_for_release_builds_and_for_the_first(crate, tmp_path):
     wrapper = counting_wrapper(tmp_path)
     asked = []
@@ -197,6 +201,7 @@ def test_killed_with_its_group_it_leaves_no_ticket_that_counts(crate):
     assert crate.tickets() == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_ends_all_of_a_build_and_gives_its_slot_back(crate):
     (crate.path / "build.rs").write_text(SLEEP.replace('println!("up")', 'std::fs::write("up", "").unwrap()'))
     pid, terminal = pty.fork()
@@ -216,6 +221,7 @@ def test_ctrl_c_in_a_terminal_ends_all_of_a_build_and_gives_its_slot_back(crate)
     assert crate.report()["exit_code"] == -signal.SIGINT
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_it_waits_for_a_slot_leaves_nobody_in_the_queue(crate):
     (crate.path / "build.rs").write_text(SLEEP)
     first = crate.start("build", "-q")
@@ -250,6 +256,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 
 
 @pytest.mark.needs("cc")
+@pytest.mark.slow
 def test_a_clock_that_is_set_back_during_a_build_makes_it_no_shorter(crate, tmp_path):
     (tmp_path / "clock.c").write_text(SET_BACK)
     library = str(tmp_path / "clock.so")

@@ -132,6 +132,7 @@ def test_a_program_that_runs_leaves_its_slot_to_others(crate):
     process.wait(10)
 
 
+@pytest.mark.slow
 def test_a_build_within_a_build_needs_no_slot_of_its_own(crate):
     (crate.slots / LIMIT).write_text("1")
     (crate.path / "build.rs").write_text(

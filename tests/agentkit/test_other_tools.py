@@ -54,6 +54,7 @@ def yard(tmp_path):
     return Yard(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_of_pytest_is_a_build_and_its_cache_the_workspace_s(yard):
     (yard.workspace / "test_it.py").write_text("def test_it():\n    assert False\n")
 
@@ -65,6 +66,7 @@ def test_a_run_of_pytest_is_a_build_and_its_cache_the_workspace_s(yard):
     assert (yard.workspace / ".pytest_cache").is_dir()
 
 
+@pytest.mark.slow
 def test_a_run_of_mypy_is_one_too(yard):
     (yard.workspace / "it.py").write_text("x: int = ''\n")
 
@@ -76,6 +78,7 @@ def test_a_run_of_mypy_is_one_too(yard):
     assert (yard.workspace / ".mypy_cache").is_dir()
 
 
+@pytest.mark.slow
 def test_a_cache_that_the_user_shares_stays_shared_and_it_says_so(yard, tmp_path):
     (yard.workspace / "it.py").write_text("x: int = 1\n")
 
@@ -201,6 +204,7 @@ def test_it_knows_what_builds(line, mode):
     assert planner(tool)(argv, {}).mode == mode
 
 
+@pytest.mark.slow
 def test_a_virtual_environment_of_the_user_is_left_alone(yard):
     assert shutil.which("pytest", path=yard.environment["PATH"]) == str(yard.shims / "pytest")
     (yard.workspace / "test_it.py").write_text(

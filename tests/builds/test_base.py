@@ -71,6 +71,7 @@ def test_it_is_built_at_the_target_s_commit_with_what_agents_use(yard, disk):
     assert git(yard.source, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_its_builds_are_reported_with_their_real_paths(yard, disk):
     base = yard.build()
 
@@ -85,6 +86,7 @@ def test_its_builds_are_reported_with_their_real_paths(yard, disk):
     assert builder_of(found[0].report).base == base
 
 
+@pytest.mark.slow
 def test_agents_directories_are_reported_with_their_real_paths(yard):
     yard.build()
     for report in places.reports().iterdir():
@@ -139,6 +141,7 @@ def test_a_checkout_that_is_broken_is_made_anew(yard, disk):
     assert git(disk.workspace, "rev-parse", "HEAD") == yard.head
 
 
+@pytest.mark.slow
 def test_own_commands_are_used(yard, disk):
     yard.options(base_commands="cargo check -p ground\n\n")
 
@@ -146,6 +149,7 @@ def test_own_commands_are_used(yard, disk):
     assert "middle" not in disk.log.read_text()
 
 
+@pytest.mark.slow
 def test_without_a_view_it_says_so(home, tmp_path, db):
     yard = WarmYard(tmp_path, shown=False)
 
@@ -184,6 +188,7 @@ def test_code_that_does_not_compile_is_told_and_nobody_uses_it(yard, disk):
     assert yard.agent().start.keys
 
 
+@pytest.mark.slow
 def test_one_that_takes_too_long_is_ended(yard, settings):
     settings.BASE_TIMEOUT_SECONDS = 1
     marker = yard.place / "sleeps"
@@ -203,6 +208,7 @@ def test_a_repository_without_a_manifest_is_told(yard):
     assert "no Cargo.toml" in yard.build().problem
 
 
+@pytest.mark.slow
 def test_builds_that_go_elsewhere_are_told(yard, tmp_path, monkeypatch):
     monkeypatch.setenv("CARGO_TARGET_DIR", str(tmp_path / "elsewhere"))
 
@@ -436,6 +442,7 @@ def test_agents_that_are_being_made_are_waited_for(yard, disk, monkeypatch):
     assert is_ready(disk)
 
 
+@pytest.mark.slow
 def test_nothing_in_the_base_changes_while_directories_are_made_from_it(yard, disk):
     yard.build()
     before = contents(disk.built)

@@ -132,6 +132,7 @@ def test_a_compiler_cache_of_the_user_gives_no_agent_what_another_wrote(yard, mo
 
 
 @pytest.mark.parametrize("shown", [True, False], ids=["at one path", "each at its own"])
+@pytest.mark.slow
 def test_where_a_shared_directory_takes_broken_code_for_fresh_an_agent_s_own_does_not(
     home, db, tmp_path, shown
 ):
@@ -180,6 +181,7 @@ seed(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 def test_a_directory_whose_making_was_killed_in_the_middle_is_made_anew(yard):
     yard.build()
     base = places.base_of(yard.repository) / "built"
@@ -278,6 +280,7 @@ def test_a_build_never_ended_before_it_began_whatever_it_reports(recorder):
     assert build.asked_at < build.began_at == build.ended_at
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_waited_for_inside_of_a_view_is_told_by_its_real_path(yard, locks, redis_server):
     agent, recorder = yard.agent(), Recorder(yard.host, locks)
     assert agent.start.view

@@ -26,6 +26,7 @@ UNITS = Recording(
 
 
 @pytest.mark.needs("cargo")
+@pytest.mark.slow
 def test_what_a_build_records_of_itself_is_kept(recorder, agent, tmp_path):
     make_package(agent, tmp_path / "w")
 

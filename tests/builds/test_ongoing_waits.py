@@ -22,6 +22,7 @@ def told(recorder) -> list[OngoingWait]:
 
 
 @pytest.mark.needs("cargo")
+@pytest.mark.slow
 def test_a_wait_is_told_while_it_goes_on_and_is_a_wait_like_all_others_when_it_is_over(
     recorder, agent, tmp_path
 ):

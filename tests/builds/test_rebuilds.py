@@ -66,6 +66,7 @@ def told(log: str) -> list[tuple[Kind, tuple[str, ...], int]]:
 
 
 @pytest.mark.needs("cargo")
+@pytest.mark.slow
 def test_each_cause_is_told_by_a_real_cargo_with_all_that_was_built_for_it(crates):
     base, log_of_all = ("base-part v0.1.0",), log_of(crates)
     assert read(log_of_all).fresh == 4
@@ -113,6 +114,7 @@ def test_an_output_that_is_gone_is_told(crates):
     "variables",
     [{"RUSTFLAGS": "-Copt-level=1"}, {"CARGO_PROFILE_DEV_OPT_LEVEL": "1"}, {"CARGO_PROFILE_DEV_DEBUG": "0"}],
 )
+@pytest.mark.slow
 def test_with_other_settings_all_is_new_to_cargo(crates, variables):
     ((kind, first, count),) = told(log_of(crates, **variables))
 
@@ -120,6 +122,7 @@ def test_with_other_settings_all_is_new_to_cargo(crates, variables):
 
 
 @pytest.mark.needs("cargo")
+@pytest.mark.slow
 def test_another_edition_features_and_lints_are_told(crates):
     manifest = crates / "base-part" / "Cargo.toml"
     text = manifest.read_text()

@@ -64,6 +64,7 @@ def test_the_page_of_a_real_build_gives_units_graph_and_path(crates):
 
 
 @pytest.mark.needs("cargo")
+@pytest.mark.slow
 def test_the_messages_of_a_real_build_give_its_units_and_what_was_fresh(crates):
     began = time.monotonic()
     first = cargo(crates, "build", "--message-format=json", "--target-dir", "t").stdout.splitlines()
@@ -145,6 +146,7 @@ def test_messages_of_another_form_are_read_as_far_as_they_go(target):
     assert len(from_messages([(1.0, line), (2.0, "{" * 9), (3.0, '{"a":' * 90_000)]).units) == 1
 
 
+@pytest.mark.slow
 def test_many_crates_in_two_versions_are_analysed_at_once():
     units = tuple(Unit(number, f"x{number // 2}", str(number % 2), duration=1.0) for number in range(20_000))
 

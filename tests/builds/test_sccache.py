@@ -79,6 +79,7 @@ def until(condition, seconds=30.0):
     return result
 
 
+@pytest.mark.slow
 def test_another_directory_and_other_variables_of_cargo_s_are_hits(cache, crates, tmp_path):
     program = rustc_wrapper.ensure()
     assert build(crates, tmp_path / "one").returncode == 0
@@ -92,6 +93,7 @@ def test_another_directory_and_other_variables_of_cargo_s_are_hits(cache, crates
     assert str(places.compiler_cache() / "files") in second.location
 
 
+@pytest.mark.slow
 def test_without_the_wrapper_s_care_they_would_be_none(cache, crates, tmp_path):
     program = rustc_wrapper.ensure()
     plain = {"RUSTC_WRAPPER": program.path, **cache.client_environment()}
@@ -151,6 +153,7 @@ def test_a_server_that_is_killed_in_the_middle_costs_no_build(cache, crates, tmp
     assert process.wait(120) == 0
 
 
+@pytest.mark.slow
 def test_the_keeper_starts_it_again_and_tells_of_it(cache, crates, tmp_path, db):
     keeper = CacheKeeper(make_host())
     keeper.look()
@@ -198,6 +201,7 @@ def test_its_server_is_no_agent_s(cache, monkeypatch):
     assert "RUSTC_WRAPPER" not in environment
 
 
+@pytest.mark.slow
 def test_clearing_it_makes_misses_of_hits(cache, crates, tmp_path):
     rustc_wrapper.ensure()
     build(crates, tmp_path / "one")

@@ -89,6 +89,7 @@ def contents(directory: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_the_first_build_of_an_agent_has_nothing_to_do(land):
     workspace, directory = land.agent("a")
 
@@ -97,6 +98,7 @@ def test_the_first_build_of_an_agent_has_nothing_to_do(land):
         assert (done.returncode, compiled(done)) == (0, []), done.stderr
 
 
+@pytest.mark.slow
 def test_a_seeded_directory_takes_next_to_no_disk(land):
     _, directory = land.agent("a")
 
@@ -150,6 +152,7 @@ def test_nothing_that_an_agent_builds_changes_the_base_or_its_neighbour(land):
     assert (done.returncode, compiled(done)) == (0, [])
 
 
+@pytest.mark.slow
 def test_what_an_agent_builds_with_the_same_result_touches_nothing_of_the_base(land):
     """At the base's own path, as in a view. Metadata stays as it was: then rustc gives out that of
     its incremental state, and cargo sets its time."""
@@ -191,6 +194,7 @@ def test_a_directory_that_agents_share_takes_broken_code_for_fresh(land):
     assert own.returncode == 101
 
 
+@pytest.mark.slow
 def test_a_file_of_another_commit_is_compiled(land):
     write(land.repository / "apart" / "src" / "lib.rs", "pub fn total() -> u64 { 500 }\n")
     git(land.repository, "commit", "-q", "-am", "later")
@@ -202,6 +206,7 @@ def test_a_file_of_another_commit_is_compiled(land):
     assert land.run(workspace, directory).strip() == "507"
 
 
+@pytest.mark.slow
 def test_directories_get_the_base_s_times_where_they_hold_the_same_names(land):
     for number, inside in enumerate(("apart/src", "app/src", "middle/src")):
         os.utime(land.base / inside, (1e9 + number, 1e9 + number))
@@ -216,6 +221,7 @@ def test_directories_get_the_base_s_times_where_they_hold_the_same_names(land):
     assert [alike("apart/src"), alike("app/src"), alike("middle/src")] == [True, False, True]
 
 
+@pytest.mark.slow
 def test_a_file_that_was_touched_in_the_base_keeps_its_time(land):
     workspace = land.worktree("a")
     write(land.base / "apart" / "src" / "lib.rs", "pub fn total() -> u64 { 9 }\n")
@@ -230,6 +236,7 @@ def test_a_file_that_was_touched_in_the_base_keeps_its_time(land):
     assert git(workspace, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_it_waits_for_a_build_of_the_base_that_runs(land):
     lock = (land.warm / "debug" / ".cargo-lock").open("rb")
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -245,6 +252,7 @@ def test_it_waits_for_a_build_of_the_base_that_runs(land):
     assert (land.place / "b" / "debug").is_dir()
 
 
+@pytest.mark.slow
 def test_locks_of_the_base_are_not_the_agent_s(land):
     _, directory = land.agent("a")
 
@@ -254,6 +262,7 @@ def test_locks_of_the_base_are_not_the_agent_s(land):
             fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@pytest.mark.slow
 def test_a_seed_that_fails_halfway_leaves_nothing(land, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -266,6 +275,7 @@ def test_a_seed_that_fails_halfway_leaves_nothing(land, monkeypatch):
     assert not list(land.place.glob("a*"))
 
 
+@pytest.mark.slow
 def test_what_a_killed_seed_left_is_no_seed(land):
     write(land.place / f"a{SEEDING}" / "debug" / "half", "")
 
@@ -280,6 +290,7 @@ def test_without_a_base_it_says_so(tmp_path):
         seed(tmp_path / "none", tmp_path / "a")
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_there_is_left_alone(land):
     write(land.place / "a" / "mine", "x")
 
@@ -289,6 +300,7 @@ def test_a_directory_that_is_there_is_left_alone(land):
     assert (land.place / "a" / "mine").read_text() == "x"
 
 
+@pytest.mark.slow
 def test_a_file_that_git_takes_for_changed_from_the_start_gets_its_time_too(land):
     """Committed with line endings that git would not keep: in no checkout it is ever clean."""
     path = "apart/src/lib.rs"

@@ -52,6 +52,7 @@ def test_an_agent_s_first_builds_have_nothing_to_do(yard):
     assert Path(row.path).parent == agent.built
 
 
+@pytest.mark.slow
 def test_paths_in_what_is_built_are_the_agent_s(yard):
     yard.build()
     one, two = yard.agent(), yard.agent()
@@ -269,6 +270,7 @@ def test_a_repository_that_is_not_rust_costs_nothing(yard, django_assert_num_que
 
 
 @pytest.mark.parametrize("option", ["own_directories", "warm_start"])
+@pytest.mark.slow
 def test_it_can_be_switched_off(yard, option):
     yard.build()
     yard.options(**{option: False})
@@ -432,6 +434,7 @@ def elsewhere(yard, way):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_leaves_nothing_half_made(yard):
     told = elsewhere(yard, "full")
 
@@ -441,6 +444,7 @@ def test_a_disk_that_is_full_leaves_nothing_half_made(yard):
     assert told["again"] == ["stable-1"]
 
 
+@pytest.mark.slow
 def test_a_base_that_can_not_be_written_will_do(yard):
     told = elsewhere(yard, "read-only")
 
