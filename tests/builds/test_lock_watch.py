@@ -100,7 +100,7 @@ def test_a_build_s_wait_for_its_directory_is_written_down_however_quiet_cargo_is
     with lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         process = start_cargo(agent, "check", *words)
-        until(lambda: recorder.locks._parties)
+        until(lambda: str(lock) in {known.path for known in [*recorder.locks._parties.values()]})
         time.sleep(0.4)
     assert process.wait(60) == 0
     build = ended(recorder)

@@ -62,6 +62,7 @@ def test_paths_in_what_is_built_are_the_agent_s(yard):
     assert said == [f"7 {views.workspace_at(yard.repository.pk)}/app\n"] * 2
 
 
+@pytest.mark.slow
 def test_what_agents_build_is_what_clean_builds_give(yard, tmp_path):
     yard.build()
     edits = {
@@ -93,6 +94,7 @@ def verdicts(text):
     )
 
 
+@pytest.mark.slow
 def test_nothing_that_an_agent_does_reaches_the_base_or_its_neighbour(yard):
     yard.build()
     agent, neighbour = yard.agent(), yard.agent()

@@ -171,7 +171,7 @@ def wait_toast(page, text: str) -> None:
     ("width", "theme"),
     [
         (1440, "light"),
-        (400, "dark"),
+        pytest.param(400, "dark", marks=pytest.mark.slow),
         pytest.param(1440, "dark", marks=pytest.mark.slow),
         pytest.param(400, "light", marks=pytest.mark.slow),
     ],

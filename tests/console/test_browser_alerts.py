@@ -145,8 +145,16 @@ def test_a_destination_is_added_and_tested_and_its_address_shown_to_nobody(opene
         assert page.troubles == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 400])
+@pytest.mark.parametrize(
+    ("width", "theme"),
+    [
+        (400, "dark"),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in ((1440, "light"), (1440, "dark"), (400, "light"))
+        ),
+    ],
+)
 def test_the_pages_open_without_error_or_overflow(opened, yard, width, theme):
     page = opened(width=width, theme=theme)
 

@@ -107,17 +107,16 @@ def fill(first: int, waves: int, agents: int) -> None:
 
 
 def fill_builds(wave: Wave, number: int) -> None:
-    """Three for each of the wave's agents, each with a wait for the one before; one more that waits now; a repository
+    """Two for each of the wave's agents: one that waited for the agent's before, one that waits now; a repository
     with a base, and a host with a compiler cache, for each wave."""
     before, first = None, {"pk": 9_000_001} if number == 1 else {}
     make_base(make_repository(f"repository-of-w{number}", **first))
     make_compiler_cache(make_host(f"host-of-w{number}", draining=True))
     for member in wave.members.select_related("agent"):
         make_build_directory(member.agent)
-        for _ in range(3):
-            build = make_build(member.agent, **first)
-            make_lock_wait(build, holder=before)
-            before, first = build, {}
+        build = make_build(member.agent, **first)
+        make_lock_wait(build, holder=before)
+        before, first = build, {}
         make_ongoing_wait(make_build(member.agent, state="running", ended_at=None), holder=before)
 
 

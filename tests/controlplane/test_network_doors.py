@@ -108,6 +108,7 @@ def test_up_opens_no_door_without_every_lock(home, option, values, hint):
     assert hint in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "bind"), [("asgi", "SWARMYARD_BIND"), ("asgi_gateway", "SWARMYARD_GATEWAY_BIND")]
 )

@@ -47,7 +47,7 @@ def a_survey(*processes, agents=None, launchers=None):
 
 
 def pids_from(path):
-    return [int(word) for word in path.read_text().split()]
+    return [int(word) for word in path.read_text().split()] if path.exists() else []
 
 
 def printed_pid(order):

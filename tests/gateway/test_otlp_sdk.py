@@ -103,7 +103,7 @@ def test_metrics_and_events_end_in_a_snapshot(gateway, make_agent, redis_server,
     assert (kept["tokens.input"].amount, kept["cost_usd"].unit) == (2400.0, "USD")
 
 
-@pytest.mark.parametrize("temporality", [None, DELTA])
+@pytest.mark.parametrize("temporality", [None, pytest.param(DELTA, marks=pytest.mark.slow)])
 def test_nothing_is_lost_or_counted_twice_while_redis_is_away(
     gateway, make_agent, redis_server, environment, temporality
 ):

@@ -129,6 +129,7 @@ def test_a_clock_that_is_put_back_under_way_is_begun_anew_from(client, ahead):
     assert counted_until() <= time.time()
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_put_back_is_told_and_the_process_goes_on(client, ahead, caplog):
     ahead.seconds = HOUR
     arrive(client, time.time() + HOUR - 1, 10.0)
